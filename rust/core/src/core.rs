@@ -1,0 +1,266 @@
+//! The whole core behind one door: sessions in, readers out.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::disk::{Disk, SystemDisk};
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::intake::{CutterSettings, Intake, open_fifo};
+use crate::journal::BootId;
+use crate::replay::Replay;
+use crate::stats::Counters;
+use crate::store::{
+    Store, check_container_id, new_session_id, read_records, remove_record, write_record,
+};
+use crate::stream::{Limits, Query, Reader, Session, SessionFacts, record_file_name};
+
+/// Where sessions are written down, below the FIFO root: in the mount that keeps FIFOs over an upgrade of the plugin.
+const RECORD_FOLDER: &str = "run/docker/logboom";
+
+/// What the core goes by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Put before every path that dockerd names; `/` in the plugin.
+    pub fifo_root: PathBuf,
+    /// A quiet session's journal becomes a block after so long.
+    pub block_after: Duration,
+    /// What all FIFOs together may hold above the kernel's default.
+    pub pipe_budget_bytes: u64,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A running core.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    store: Arc<Store>,
+    intake: Intake,
+    counters: Arc<Counters>,
+    /// Sessions can be written down and found again.
+    record_fault: Fault,
+    is_closed: AtomicBool,
+}
+
+/// Which start of the machine this is (Linux, `Documentation/admin-guide/sysctl/kernel.rst`).
+fn boot_id(disk: &dyn Disk) -> Result<BootId> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    // A file of procfs has no size, so it is read by its known length: a UUID.
+    let mut text = [0; 36];
+    let file = disk
+        .open(path, crate::disk::OpenMode::Read)
+        .map_err(Error::io("open", path))?;
+    file.read_exact_at(&mut text, 0)
+        .map_err(Error::io("read", path))?;
+    let digits = text
+        .iter()
+        .filter_map(|&byte| char::from(byte).to_digit(16))
+        .collect::<Vec<u32>>();
+    let mut id = BootId::default();
+    for (byte, pair) in id.iter_mut().zip(digits.chunks(2)) {
+        *byte = pair.iter().fold(0, |byte, &digit| {
+            (byte << 4) | u8::try_from(digit).unwrap_or(0)
+        });
+    }
+    Ok(id)
+}
+
+impl Core {
+    /// Starts the intake and finds the sessions of earlier workers again.
+    ///
+    /// A store that cannot be used is no error here but a `fault`: containers must start whatever its state.
+    ///
+    /// # Errors
+    /// No thread or file descriptor is left.
+    pub fn open(settings: Settings) -> Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+        let boot_id = boot_id(&*disk)?;
+        let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
+        let counters = Arc::new(Counters::default());
+        let cutter = CutterSettings {
+            block_after: settings.block_after,
+        };
+        let intake = Intake::start(
+            Arc::clone(&store),
+            settings.clock.clone(),
+            Arc::clone(&counters),
+            settings.pipe_budget_bytes,
+            cutter,
+        )?;
+        let core = Self {
+            settings,
+            store,
+            intake,
+            counters,
+            record_fault: Fault::default(),
+            is_closed: AtomicBool::new(false),
+        };
+        // An error is kept as the store's fault, and tried again by whoever needs the store.
+        let _ = core.store.open();
+        core.record_fault.note(&core.find_sessions());
+        Ok(core)
+    }
+
+    fn record_folder(&self) -> PathBuf {
+        self.settings.fifo_root.join(RECORD_FOLDER)
+    }
+
+    fn fifo_path(&self, file: &str) -> Result<PathBuf> {
+        let path = Path::new(file);
+        let is_plain = path
+            .components()
+            .all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
+        if !path.is_absolute() || !is_plain || file.contains('\0') {
+            return Err(Error::invalid(
+                "File",
+                format!("{file:?} is no absolute path below the FIFO root"),
+            ));
+        }
+        Ok(self
+            .settings
+            .fifo_root
+            .join(path.strip_prefix("/").unwrap_or(path)))
+    }
+
+    /// Attaches to the FIFOs of sessions that earlier workers had; a session whose FIFO is gone is over.
+    fn find_sessions(&self) -> Result<()> {
+        for session in read_records(self.store.disk(), &self.record_folder())? {
+            let session = Arc::new(session);
+            let stream = self.store.stream(&session.facts.container_id);
+            let path = self.fifo_path(&session.facts.file)?;
+            match (open_fifo(&path), stream) {
+                (Ok(fifo), stream) => {
+                    let stream = stream.ok();
+                    self.intake.attach(session, stream, fifo, path)?;
+                }
+                (Err(_), Ok(stream)) => {
+                    // ORDER: opened before the session is known, so that a torn rest is closed as the end that it is.
+                    stream.open()?;
+                    stream.begin_session(&session);
+                    stream.end_session(&session);
+                    self.intake.cut(&stream);
+                }
+                // Its journal is cut when the store can be opened and the next worker looks.
+                (Err(_), Err(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Keeps what comes out of a FIFO from now on. The session is written down when this returns, or a `fault` says why not.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `SessionExists`, or `Closed`.
+    pub fn start_session(
+        &self,
+        file: &str,
+        container_id: &str,
+        facts: &str,
+        limits: Limits,
+    ) -> Result<()> {
+        self.check_open()?;
+        check_container_id(container_id)?;
+        let facts: Box<RawValue> = serde_json::from_str(facts)
+            .map_err(|error| Error::invalid("facts", error.to_string()))?;
+        let fifo_path = self.fifo_path(file)?;
+        let fifo = open_fifo(&fifo_path)?;
+        let id = new_session_id()?;
+        let facts = SessionFacts {
+            session: format!("{id:016x}"),
+            file: file.to_owned(),
+            container_id: container_id.to_owned(),
+            started_ns: self.settings.clock.now_ns(),
+            limits,
+            facts,
+        };
+        let session = Arc::new(Session::new(
+            id,
+            facts,
+            self.record_folder().join(record_file_name(id)),
+        ));
+        // A session that is not written down is lost to the next worker, but a container that does not start is worse.
+        self.record_fault
+            .note(&write_record(self.store.disk(), &session));
+        let stream = self.store.stream(container_id).ok();
+        if self
+            .intake
+            .attach(Arc::clone(&session), stream, fifo, fifo_path)?
+        {
+            return Ok(());
+        }
+        remove_record(self.store.disk(), &session);
+        Err(Error::SessionExists {
+            file: file.to_owned(),
+            container_id: container_id.to_owned(),
+        })
+    }
+
+    /// Takes what a FIFO still holds and ends its session; `false` when no session has it.
+    ///
+    /// # Errors
+    /// The core was closed.
+    pub fn stop_session(&self, file: &str) -> Result<bool> {
+        self.intake.stop(file)
+    }
+
+    /// Takes what all FIFOs hold right now.
+    ///
+    /// # Errors
+    /// The core was closed.
+    pub fn drain(&self) -> Result<()> {
+        self.intake.drain(None)
+    }
+
+    /// A reader whose start and end are fixed now. What was written to the container's FIFOs before is seen.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or what keeps the stream from being read.
+    pub fn read(&self, container_id: &str, query: &Query) -> Result<Replay> {
+        self.check_open()?;
+        check_container_id(container_id)?;
+        self.intake.drain(Some(container_id))?;
+        let stream = self.store.stream(container_id)?;
+        Reader::open(&stream, query).map(Replay::new)
+    }
+
+    /// What keeps entries from being stored, or sessions from being found again, as a sentence.
+    pub fn fault(&self) -> Option<String> {
+        self.store
+            .fault()
+            .or_else(|| self.intake.fault())
+            .or_else(|| self.record_fault.get())
+    }
+
+    /// What has been counted since the start.
+    pub fn statistics(&self) -> Vec<(&'static str, u64)> {
+        self.counters.snapshot()
+    }
+
+    /// Takes what all FIFOs hold, cuts and syncs it, and ends the threads. Sessions stay for the next worker.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.intake.shut_down();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

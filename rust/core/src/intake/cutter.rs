@@ -1,0 +1,243 @@
+//! The thread that cuts blocks: at once where a block is full, and by time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::fault::Fault;
+use crate::stats::{Counters, add};
+use crate::store::Store;
+use crate::stream::{CutWhen, Stream, Tools};
+
+/// Once a second: a busy stream's rest is cut, a stream that failed is tried again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A stream with so much that is not cut when the second is over is cut then.
+const TICK_BLOCK_BYTES: u64 = 256 << 10;
+
+/// How often streams that nobody uses are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// How often ages are looked at.
+const AGE_EVERY: Duration = Duration::from_secs(3600);
+
+/// What the cutter goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct CutterSettings {
+    /// A quiet stream's journal becomes a block after so long.
+    pub block_after: Duration,
+}
+
+/// What waits for the cutter.
+#[derive(Debug, Default)]
+struct Queue {
+    due: VecDeque<(Arc<Stream>, CutWhen)>,
+    /// Streams with journal bytes that are not due yet, and since when.
+    pending: HashMap<String, (Arc<Stream>, Instant)>,
+    is_shut_down: bool,
+}
+
+/// What the thread does next.
+enum Next {
+    Cut(Arc<Stream>, CutWhen),
+    LookAtTime,
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct CutterThread {
+    store: Arc<Store>,
+    clock: Clock,
+    counters: Arc<Counters>,
+    settings: CutterSettings,
+    queue: Mutex<Queue>,
+    bell: Condvar,
+    /// How the last cut went.
+    fault: Fault,
+}
+
+impl CutterThread {
+    pub(super) fn new(
+        store: Arc<Store>,
+        clock: Clock,
+        counters: Arc<Counters>,
+        settings: CutterSettings,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            counters,
+            settings,
+            queue: Mutex::default(),
+            bell: Condvar::new(),
+            fault: Fault::default(),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a cut now.
+    pub(super) fn request(&self, stream: &Arc<Stream>, when: CutWhen) {
+        let mut queue = self.queue();
+        match queue
+            .due
+            .iter_mut()
+            .find(|(due, _)| Arc::ptr_eq(due, stream))
+        {
+            Some((_, known)) if when == CutWhen::All => *known = CutWhen::All,
+            Some(_) => return,
+            None => queue.due.push_back((Arc::clone(stream), when)),
+        }
+        drop(queue);
+        self.bell.notify_one();
+    }
+
+    /// Notes that a stream has journal bytes.
+    pub(super) fn note(&self, stream: &Arc<Stream>, now: Instant) {
+        let mut queue = self.queue();
+        if !queue.pending.contains_key(stream.container_id()) {
+            queue
+                .pending
+                .insert(stream.container_id().to_owned(), (Arc::clone(stream), now));
+            // The thread sleeps for ever when nothing is pending.
+            self.bell.notify_one();
+        }
+    }
+
+    pub(super) fn shut_down(&self) {
+        self.queue().is_shut_down = true;
+        self.bell.notify_one();
+    }
+
+    pub(super) fn run(&self) {
+        let mut tools = Tools::default();
+        let mut ticked = Instant::now();
+        let mut forgot = ticked;
+        let mut aged = ticked;
+        loop {
+            match self.wait(ticked) {
+                Next::Cut(stream, when) => self.cut(&stream, when, &mut tools),
+                Next::LookAtTime => {}
+                Next::End => break,
+            }
+            let now = Instant::now();
+            if now.duration_since(ticked) >= TICK {
+                ticked = now;
+                self.tick(now, &mut tools);
+            }
+            if now.duration_since(forgot) >= FORGET_EVERY {
+                forgot = now;
+                self.store.forget_idle();
+            }
+            if now.duration_since(aged) >= AGE_EVERY {
+                aged = now;
+                self.count_error(&self.enforce_ages(&mut tools));
+            }
+        }
+        // Last round: what is in memory of this thread must be on disk when the process ends.
+        for stream in self.store.loaded() {
+            self.cut(&stream, CutWhen::All, &mut tools);
+        }
+        self.store.close();
+    }
+
+    /// Waits until a stream is due, or something by time.
+    fn wait(&self, ticked: Instant) -> Next {
+        let mut queue = self.queue();
+        loop {
+            if let Some((stream, when)) = queue.due.pop_front() {
+                return Next::Cut(stream, when);
+            }
+            if queue.is_shut_down {
+                return Next::End;
+            }
+            let until_tick = TICK.saturating_sub(ticked.elapsed());
+            let sleep = if queue.pending.is_empty() {
+                FORGET_EVERY
+            } else {
+                until_tick
+            };
+            let (woken, timeout) = self
+                .bell
+                .wait_timeout(queue, sleep)
+                .unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            if timeout.timed_out() && queue.due.is_empty() {
+                return Next::LookAtTime;
+            }
+        }
+    }
+
+    /// Cuts what has waited long enough, and makes the rest survive a power cut.
+    fn tick(&self, now: Instant, tools: &mut Tools) {
+        for (stream, since) in self.pending() {
+            let is_old = now.duration_since(since) >= self.settings.block_after;
+            if is_old || stream.uncut_bytes() >= TICK_BLOCK_BYTES || stream.has_failed() {
+                self.cut(&stream, CutWhen::All, tools);
+            }
+        }
+        let unsynced: Vec<Arc<Stream>> = self
+            .pending()
+            .into_iter()
+            .map(|(stream, _)| stream)
+            .collect();
+        self.count_error(&self.store.sync(&unsynced));
+    }
+
+    fn pending(&self) -> Vec<(Arc<Stream>, Instant)> {
+        self.queue().pending.values().cloned().collect()
+    }
+
+    fn cut(&self, stream: &Arc<Stream>, when: CutWhen, tools: &mut Tools) {
+        let result = stream.cut(when, self.clock.now_ns(), tools);
+        let counted = tools.take_counted();
+        add(&self.counters.blocks_total, counted.blocks);
+        add(&self.counters.block_frame_bytes_total, counted.frame_bytes);
+        add(
+            &self.counters.block_stored_bytes_total,
+            counted.stored_bytes,
+        );
+        // After a cut of all the segment is synced; else the next tick sees to that.
+        let is_done = result.is_ok() && when == CutWhen::All && stream.uncut_bytes() == 0;
+        self.count_error(&result);
+        let mut queue = self.queue();
+        if is_done {
+            queue.pending.remove(stream.container_id());
+        } else {
+            // What is left came after what was cut.
+            queue.pending.insert(
+                stream.container_id().to_owned(),
+                (Arc::clone(stream), Instant::now()),
+            );
+        }
+    }
+
+    /// Why blocks cannot be written.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.get()
+    }
+
+    fn count_error(&self, result: &Result<()>) {
+        self.fault.note(result);
+        if result.is_err() {
+            add(&self.counters.storage_errors_total, 1);
+        }
+    }
+
+    /// Looks at the age of everything in the store, and removes streams that have nothing left.
+    fn enforce_ages(&self, tools: &mut Tools) -> Result<()> {
+        for container_id in self.store.container_ids()? {
+            let stream = self.store.stream(&container_id)?;
+            self.cut(&stream, CutWhen::Full, tools);
+            self.store.remove_empty(&stream)?;
+            drop(stream);
+            // One at a time in memory, however many there are.
+            self.store.forget_idle();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! From FIFOs into journals, and from journals into blocks.
+//!
+//! Two threads, and nothing of one waits for the other:
+//!
+//! * the *reactor* waits for all FIFOs at once and splices what they hold into the journals;
+//! * the *cutter* turns journals into blocks, and looks after what is due by time.
+//!
+//! Callers talk to the reactor through a queue and an eventfd. What they ask is done between two rounds over the FIFOs, in
+//! well under a millisecond unless the disk stalls.
+
+mod attached;
+mod cutter;
+mod dropped;
+mod fifo;
+mod pipe;
+mod reactor;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+pub use cutter::CutterSettings;
+pub use fifo::open_fifo;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::stats::Counters;
+use crate::store::Store;
+use crate::stream::{CutWhen, Session, Stream};
+use attached::Shared;
+use cutter::CutterThread;
+use pipe::PipeBudget;
+use reactor::Reactor;
+
+/// What the reactor is asked to do.
+#[derive(Debug)]
+enum Command {
+    /// Take a session's FIFO from now on; `false`: another session has it.
+    Attach {
+        session: Arc<Session>,
+        stream: Option<Arc<Stream>>,
+        fifo: OwnedFd,
+        fifo_path: PathBuf,
+        done: SyncSender<bool>,
+    },
+    /// Take what a container's FIFOs hold right now; those of all containers without an id.
+    Drain {
+        container_id: Option<String>,
+        done: SyncSender<()>,
+    },
+    /// Take what a FIFO holds, and end its session; `false`: nobody has it.
+    Stop {
+        file: String,
+        done: SyncSender<bool>,
+    },
+    /// Take what all FIFOs hold, and end the thread. Sessions stay as they are.
+    Shutdown,
+}
+
+/// The queue to the reactor, and its bell.
+#[derive(Debug)]
+struct Inbox {
+    commands: Mutex<VecDeque<Command>>,
+    bell: OwnedFd,
+}
+
+impl Inbox {
+    fn new() -> std::io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self {
+            commands: Mutex::default(),
+            bell,
+        })
+    }
+
+    fn send(&self, command: Command) {
+        self.commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(command);
+        // A counter that is full is readable already.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_le_bytes());
+    }
+
+    fn receive(&self) -> VecDeque<Command> {
+        // Not readable: nobody has rung since the last time.
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub struct Intake {
+    inbox: Arc<Inbox>,
+    cutter: Arc<CutterThread>,
+    fault: Arc<Fault>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Intake {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// No thread or file descriptor is left.
+    pub fn start(
+        store: Arc<Store>,
+        clock: Clock,
+        counters: Arc<Counters>,
+        pipe_budget_bytes: u64,
+        settings: CutterSettings,
+    ) -> Result<Self> {
+        let failed = |source| Error::io("start", Path::new("the intake"))(source);
+        let inbox = Arc::new(Inbox::new().map_err(failed)?);
+        let cutter = Arc::new(CutterThread::new(
+            Arc::clone(&store),
+            clock.clone(),
+            Arc::clone(&counters),
+            settings,
+        ));
+        let fault = Arc::new(Fault::default());
+        let shared = Shared {
+            store,
+            clock,
+            cutter: Arc::clone(&cutter),
+            counters,
+            fault: Arc::clone(&fault),
+            budget: PipeBudget::new(pipe_budget_bytes),
+            chunk: Vec::new(),
+        };
+        let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
+        let run_cutter = Arc::clone(&cutter);
+        let threads = vec![
+            spawn("logboom-intake", move || reactor.run()).map_err(failed)?,
+            spawn("logboom-cutter", move || run_cutter.run()).map_err(failed)?,
+        ];
+        Ok(Self {
+            inbox,
+            cutter,
+            fault,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Why entries are being dropped, or not compressed.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.get().or_else(|| self.cutter.fault())
+    }
+
+    /// Sends a command and waits until it is done; `None` when the reactor has ended.
+    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
+        let (done, answer) = sync_channel(1);
+        self.inbox.send(command(done));
+        answer.recv().ok()
+    }
+
+    /// Takes a session's FIFO from now on; `false` when another session has it.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn attach(
+        &self,
+        session: Arc<Session>,
+        stream: Option<Arc<Stream>>,
+        fifo: OwnedFd,
+        fifo_path: PathBuf,
+    ) -> Result<bool> {
+        self.ask(|done| Command::Attach {
+            session,
+            stream,
+            fifo,
+            fifo_path,
+            done,
+        })
+        .ok_or(Error::Closed)
+    }
+
+    /// Takes what a container's FIFOs hold right now; those of all containers without an id.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn drain(&self, container_id: Option<&str>) -> Result<()> {
+        let container_id = container_id.map(str::to_owned);
+        self.ask(|done| Command::Drain { container_id, done })
+            .ok_or(Error::Closed)
+    }
+
+    /// Takes what a FIFO holds and ends its session; `false` when nobody has it.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn stop(&self, file: &str) -> Result<bool> {
+        self.ask(|done| Command::Stop {
+            file: file.to_owned(),
+            done,
+        })
+        .ok_or(Error::Closed)
+    }
+
+    /// Cuts all that a stream has, soon.
+    pub fn cut(&self, stream: &Arc<Stream>) {
+        self.cutter.request(stream, CutWhen::All);
+    }
+
+    /// Takes what all FIFOs hold, cuts and syncs all, and ends the threads. A second call does nothing.
+    pub fn shut_down(&self) {
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut threads = threads.into_iter();
+        self.inbox.send(Command::Shutdown);
+        // ORDER: the reactor first, so that the cutter's last round sees all that came.
+        if let Some(reactor) = threads.next() {
+            // A thread that panicked has nothing to say here.
+            let _ = reactor.join();
+        }
+        self.cutter.shut_down();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}

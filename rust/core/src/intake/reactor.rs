@@ -1,0 +1,329 @@
+//! One thread, all FIFOs.
+//!
+//! dockerd does one write for each entry. Waking for each would cost it and us a context switch an entry; so after a
+//! wake the reactor takes what is there and then holds off for a millisecond while more gathers (docs/decisions/0001-hold-off.md).
+//! The first entry after a quiet time is taken at once.
+//!
+//! What is taken is in a file when the call that took it returns. Only then is it looked at, to publish whole frames to
+//! readers and to the cutter.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+
+use super::attached::{Attached, Shared};
+use super::{Command, Inbox};
+
+/// How long FIFOs gather after each round that found something.
+const HOLD_OFF: Duration = Duration::from_millis(1);
+
+/// LIMIT: taken from one FIFO in one round, so that a busy container does not keep the others waiting.
+const ROUND_BYTES: usize = 4 << 20;
+
+/// When two sessions of one container both have something, the one that is being taken goes on until it has been quiet for
+/// so long: a change costs a new generation. It only happens when dockerd died and left a FIFO behind.
+const SESSION_CHANGE: Duration = Duration::from_millis(50);
+
+/// How often the reactor wakes while a FIFO may shrink or a session waits for the store.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// The key of the inbox among the events; FIFOs count from 0.
+const INBOX: u64 = u64::MAX;
+
+/// LIMIT: events looked at in one round; the others come with the next.
+const MAX_EVENTS: usize = 1024;
+
+/// What one round over a FIFO came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Empty,
+    Taken,
+    /// No writer is left.
+    EndOfFile,
+}
+
+#[derive(Debug)]
+pub(super) struct Reactor {
+    inbox: Arc<Inbox>,
+    epoll: OwnedFd,
+    attached: HashMap<u64, Attached>,
+    next_key: u64,
+    /// Something may be due by time.
+    needs_upkeep: bool,
+    shared: Shared,
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+impl Reactor {
+    pub(super) fn new(inbox: Arc<Inbox>, shared: Shared) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            &*inbox,
+            epoll::EventData::new_u64(INBOX),
+            epoll::EventFlags::IN,
+        )?;
+        Ok(Self {
+            inbox,
+            epoll,
+            attached: HashMap::new(),
+            next_key: 0,
+            needs_upkeep: false,
+            shared,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Vec::with_capacity(MAX_EVENTS);
+        let mut is_busy = false;
+        let mut upkeep_at: Option<Instant> = None;
+        loop {
+            if is_busy {
+                self.hold_off();
+            }
+            let timeout = match upkeep_at {
+                _ if is_busy => Some(Duration::ZERO),
+                at => at.map(|at| at.saturating_duration_since(Instant::now())),
+            };
+            is_busy = self.look(&mut events, timeout);
+            if !self.obey() {
+                return;
+            }
+            let now = Instant::now();
+            if upkeep_at.is_some_and(|at| now >= at) {
+                self.keep_up(now);
+                upkeep_at = None;
+            }
+            if self.needs_upkeep && upkeep_at.is_none() {
+                upkeep_at = Some(now + UPKEEP);
+            }
+        }
+    }
+
+    /// Lets FIFOs gather; callers are answered meanwhile.
+    fn hold_off(&self) {
+        let mut wait_for = [PollFd::new(&*self.inbox, PollFlags::IN)];
+        // EINTR only shortens the time.
+        let _ = poll(&mut wait_for, Some(&timespec(HOLD_OFF)));
+    }
+
+    /// Waits for FIFOs that hold something, and takes it; says whether there was any.
+    fn look(&mut self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) -> bool {
+        events.clear();
+        let timeout = timeout.map(timespec);
+        // EINTR is an empty round.
+        let _ = epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(events),
+            timeout.as_ref(),
+        );
+        let mut is_busy = false;
+        for key in events
+            .iter()
+            .map(|event| event.data.u64())
+            .filter(|&key| key != INBOX)
+        {
+            is_busy |= self.is_others_turn(key) || self.round(key) != Round::Empty;
+        }
+        is_busy
+    }
+
+    /// Does what callers have asked; `false`: end.
+    fn obey(&mut self) -> bool {
+        for command in self.inbox.receive() {
+            // A caller that has gone away needs no answer.
+            match command {
+                Command::Attach {
+                    session,
+                    stream,
+                    fifo,
+                    fifo_path,
+                    done,
+                } => {
+                    let is_new = self
+                        .keys(|other| other.file() == session.facts.file)
+                        .is_empty();
+                    if is_new {
+                        let attached =
+                            Attached::new(session, stream, fifo, fifo_path, &mut self.shared);
+                        self.attach(attached);
+                    }
+                    let _ = done.send(is_new);
+                }
+                Command::Drain { container_id, done } => {
+                    let is_wanted = |attached: &Attached| {
+                        container_id
+                            .as_deref()
+                            .is_none_or(|id| id == attached.container_id())
+                    };
+                    for key in self.keys(is_wanted) {
+                        self.round(key);
+                    }
+                    let _ = done.send(());
+                }
+                Command::Stop { file, done } => {
+                    let keys = self.keys(|attached| attached.file() == file);
+                    for &key in &keys {
+                        while self.round(key) == Round::Taken {}
+                        self.end(key, false);
+                    }
+                    let _ = done.send(!keys.is_empty());
+                }
+                Command::Shutdown => {
+                    for key in self.keys(|_| true) {
+                        self.round(key);
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn keys(&self, is_wanted: impl Fn(&Attached) -> bool) -> Vec<u64> {
+        let mut keys: Vec<u64> = self
+            .attached
+            .iter()
+            .filter(|(_, attached)| is_wanted(attached))
+            .map(|(&key, _)| key)
+            .collect();
+        // In the order of their start, so that an old FIFO's rest comes before a new one's.
+        keys.sort_unstable();
+        keys
+    }
+
+    fn attach(&mut self, attached: Attached) {
+        let key = self.next_key;
+        self.next_key += 1;
+        self.needs_upkeep = true;
+        // Without it the FIFO is still taken whenever somebody asks for the container.
+        let _ = epoll::add(
+            &self.epoll,
+            attached.fifo(),
+            epoll::EventData::new_u64(key),
+            epoll::EventFlags::IN,
+        );
+        self.attached.insert(key, attached);
+        self.count_sessions();
+        // A FIFO that an earlier worker left may have no writer any more, which no event tells.
+        self.round(key);
+    }
+
+    /// Another session of the same container is being taken.
+    fn is_others_turn(&self, key: u64) -> bool {
+        let Some(this) = self.attached.get(&key) else {
+            return false;
+        };
+        this.has_the_turn_since().is_none()
+            && self.attached.values().any(|other| {
+                let since = other.has_the_turn_since();
+                since.is_some_and(|since| since.elapsed() < SESSION_CHANGE)
+                    && other.container_id() == this.container_id()
+            })
+    }
+
+    /// Takes what one FIFO holds.
+    fn round(&mut self, key: u64) -> Round {
+        let Some(mut attached) = self.attached.remove(&key) else {
+            return Round::Empty;
+        };
+        let mut taken_bytes = 0;
+        let mut round = Round::Empty;
+        while taken_bytes < ROUND_BYTES {
+            if attached.needs_generation(Instant::now()) {
+                self.begin(&mut attached);
+            }
+            match attached.take(ROUND_BYTES, &mut self.shared) {
+                Ok(0) => {
+                    round = Round::EndOfFile;
+                    break;
+                }
+                Ok(bytes) => {
+                    taken_bytes += bytes;
+                    round = Round::Taken;
+                }
+                Err(_) => break,
+            }
+        }
+        if taken_bytes > 0 {
+            attached.taken(taken_bytes, &mut self.shared);
+        }
+        // A FIFO may have grown, or the store may have refused.
+        self.needs_upkeep |= taken_bytes > 0;
+        self.attached.insert(key, attached);
+        if round == Round::EndOfFile {
+            self.end(key, true);
+        }
+        round
+    }
+
+    /// Only one session of a container has an open generation: the chain is in the order of arrival.
+    fn begin(&mut self, attached: &mut Attached) {
+        for other in self
+            .attached
+            .values_mut()
+            .filter(|other| other.container_id() == attached.container_id())
+        {
+            other.yield_turn(&mut self.shared);
+        }
+        attached.begin(&mut self.shared);
+    }
+
+    fn end(&mut self, key: u64, remove_fifo: bool) {
+        let Some(mut attached) = self.attached.remove(&key) else {
+            return;
+        };
+        if attached.has_rest() {
+            self.begin(&mut attached);
+        }
+        attached.end(remove_fifo, &mut self.shared);
+        self.count_sessions();
+    }
+
+    /// Does what is due by time.
+    fn keep_up(&mut self, now: Instant) {
+        self.needs_upkeep = false;
+        let mut is_refused = false;
+        for key in self.keys(|_| true) {
+            let Some(mut attached) = self.attached.remove(&key) else {
+                continue;
+            };
+            attached.count_dropped(&self.shared);
+            let is_known = attached.is_known(&self.shared);
+            if attached.is_retry_due(now) {
+                self.begin(&mut attached);
+            }
+            is_refused |= attached.is_refused();
+            self.needs_upkeep |= attached.shrink_if_idle(now, &mut self.shared)
+                || attached.is_refused()
+                || !is_known;
+            self.attached.insert(key, attached);
+        }
+        if !is_refused {
+            self.shared.fault.note(&Ok(()));
+        }
+        let used_bytes = self.shared.budget.used_bytes() as u64;
+        self.shared
+            .counters
+            .pipe_budget_used_bytes
+            .store(used_bytes, Ordering::Relaxed);
+    }
+
+    fn count_sessions(&self) {
+        self.shared
+            .counters
+            .sessions
+            .store(self.attached.len() as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,279 @@
+//! One file of a journal, as its readers see it.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::header::{GenerationHeader, HEADER_PAGE_BYTES};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::wire::{Entry, Item, STDERR, Step, Walk};
+
+/// How much is read at a time. It stays in the processor's cache between reading and walking.
+const CHUNK_BYTES: u64 = 256 << 10;
+
+/// One generation. Its writer publishes how far it reaches; readers and the cutter only ever look at whole frames.
+#[derive(Debug)]
+pub struct Generation {
+    header: GenerationHeader,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    /// Bytes behind the header page that are whole frames, or damage with a whole frame behind it.
+    boundary: AtomicU64,
+    /// How many entries these are.
+    entry_count: AtomicU64,
+    /// Set once nothing more will be published: whether all bytes are used up, the torn rest included, because the
+    /// session has ended.
+    closed: OnceLock<bool>,
+    /// A torn frame at its end stands nowhere else yet, so the file must stay.
+    has_torn_rest: AtomicBool,
+    /// What an earlier worker left behind the header page, a torn rest included.
+    recovered_bytes: u64,
+}
+
+/// Where a walk over a generation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Offset behind the header page up to which all entries were given.
+    pub offset: u64,
+    /// How many entries were given.
+    pub entry_count: u64,
+    /// A look behind `offset` is of no use before so many bytes are there.
+    pub wanted_bytes: u64,
+}
+
+impl Generation {
+    pub(super) fn new(header: GenerationHeader, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
+        Self {
+            header,
+            path,
+            file,
+            boundary: AtomicU64::new(0),
+            entry_count: AtomicU64::new(0),
+            closed: OnceLock::new(),
+            has_torn_rest: AtomicBool::new(false),
+            recovered_bytes: 0,
+        }
+    }
+
+    /// Opens a generation that an earlier worker left; `None` when its start is not whole, so that it holds nothing.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Self>> {
+        let file = disk
+            .open(path, OpenMode::Write)
+            .map_err(Error::io("open", path))?;
+        let size = file.bytes().map_err(Error::io("stat", path))?;
+        let mut page = [0; HEADER_PAGE_BYTES];
+        let Some(bytes) = size.checked_sub(HEADER_PAGE_BYTES as u64) else {
+            return Ok(None);
+        };
+        file.read_exact_at(&mut page, 0)
+            .map_err(Error::io("read", path))?;
+        match GenerationHeader::decode(&page) {
+            Some(header) if header.initial_bytes <= bytes => Ok(Some(Self {
+                recovered_bytes: bytes,
+                ..Self::new(header, path.to_owned(), file)
+            })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Publishes the whole frames that an earlier worker left, up to where the session's next generation begins.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn recover(&mut self, next_start: Option<u64>, chunk: &mut Vec<u8>) -> Result<()> {
+        if let Some(next_start) = next_start {
+            self.recovered_bytes = self
+                .recovered_bytes
+                .min(next_start.saturating_sub(self.header.start));
+        }
+        let walked = self
+            .walk_range(0, self.recovered_bytes, false, chunk, |_, _| {
+                ControlFlow::Continue(())
+            })
+            .map_err(Error::io("read", &self.path))?;
+        self.set_torn_rest(walked.offset < self.recovered_bytes);
+        self.publish(walked);
+        Ok(())
+    }
+
+    /// Whether its file must stay although all its entries lie in blocks.
+    pub(crate) fn has_torn_rest(&self) -> bool {
+        self.has_torn_rest.load(Ordering::Relaxed)
+    }
+
+    /// Says that the torn frame at its end has been copied to the session's next generation, or not.
+    pub(crate) fn set_torn_rest(&self, has_torn_rest: bool) {
+        self.has_torn_rest.store(has_torn_rest, Ordering::Relaxed);
+    }
+
+    pub(super) fn recovered_bytes(&self) -> u64 {
+        self.recovered_bytes
+    }
+
+    /// What its first page says.
+    pub fn header(&self) -> &GenerationHeader {
+        &self.header
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+
+    /// Bytes behind the header page that can be read as entries.
+    pub fn boundary(&self) -> u64 {
+        self.boundary.load(Ordering::Acquire)
+    }
+
+    /// How many entries can be read. The boundary reaches at least as far.
+    pub fn entry_count(&self) -> u64 {
+        self.entry_count.load(Ordering::Acquire)
+    }
+
+    /// The sequence number behind the last entry that can be read.
+    pub fn end_sequence(&self) -> u64 {
+        self.header.first_sequence + self.entry_count()
+    }
+
+    /// Nothing more will be published.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
+    /// Readers see entries up to here from now on.
+    pub(super) fn publish(&self, walked: Walked) {
+        // ORDER: the boundary first, so that whoever sees the count finds the bytes.
+        self.boundary.store(walked.offset, Ordering::Release);
+        self.entry_count
+            .store(walked.entry_count, Ordering::Release);
+    }
+
+    /// `is_final`: the session has ended, a torn rest counts as damage and has been published as such.
+    pub(crate) fn close(&self, is_final: bool) {
+        // A second close changes nothing.
+        let _ = self.closed.set(is_final);
+    }
+
+    /// Gives the entries from `from` (a boundary) up to `to`, each with the offset behind it, until `visit` breaks.
+    ///
+    /// `to` is the published boundary for everyone but the writer, who looks further. `is_final`: nothing follows `to`.
+    pub(super) fn walk_range(
+        &self,
+        from: u64,
+        to: u64,
+        is_final: bool,
+        chunk: &mut Vec<u8>,
+        mut visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
+    ) -> io::Result<Walked> {
+        let mut walked = Walked {
+            offset: from,
+            entry_count: 0,
+            wanted_bytes: 0,
+        };
+        let mut chunk_bytes = CHUNK_BYTES;
+        while walked.offset < to {
+            let base = walked.offset;
+            let end = to.min(base + chunk_bytes);
+            chunk.resize(usize::try_from(end - base).unwrap_or(0), 0);
+            self.file
+                .read_exact_at(chunk, HEADER_PAGE_BYTES as u64 + base)?;
+            let mut walk = Walk::new(chunk, is_final && end == to);
+            loop {
+                match walk.step() {
+                    Step::Item(item) => {
+                        walked.offset = base + walk.position() as u64;
+                        walked.entry_count += 1;
+                        walked.wanted_bytes = 0;
+                        if visit(item, walked.offset).is_break() {
+                            return Ok(walked);
+                        }
+                    }
+                    Step::End => break,
+                    Step::NeedMore(bytes) => {
+                        walked.wanted_bytes = bytes as u64;
+                        break;
+                    }
+                }
+            }
+            if end == to {
+                break;
+            }
+            chunk_bytes = CHUNK_BYTES.max(walked.wanted_bytes);
+        }
+        Ok(walked)
+    }
+
+    /// Gives the published entries from `from` on, which is 0 or an offset that an earlier walk gave.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn walk(
+        &self,
+        from: u64,
+        chunk: &mut Vec<u8>,
+        visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
+    ) -> Result<Walked> {
+        let to = self.boundary();
+        let is_final = self.closed.get().copied().unwrap_or(false);
+        self.walk_range(from, to, is_final, chunk, visit)
+            .map_err(Error::io("read", &self.path))
+    }
+
+    /// The bytes of the published entries from `from` on, and how many entries they are.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read_entries(&self, from: u64, bytes: &mut Vec<u8>) -> Result<u64> {
+        let to = self.boundary();
+        bytes.resize(usize::try_from(to.saturating_sub(from)).unwrap_or(0), 0);
+        self.file
+            .read_exact_at(bytes, HEADER_PAGE_BYTES as u64 + from)
+            .map_err(Error::io("read", &self.path))?;
+        let mut walk = Walk::new(bytes, self.closed.get().copied().unwrap_or(false));
+        let mut entry_count = 0;
+        while let Step::Item(_) = walk.step() {
+            entry_count += 1;
+        }
+        Ok(entry_count)
+    }
+
+    /// The file in which the damaged bytes that end at an offset are kept.
+    pub(crate) fn damage_file_name(&self, end: u64) -> String {
+        format!("{:020}-{end}.damaged", self.header.number)
+    }
+}
+
+/// Gives an item as an entry. Damage becomes an entry of Logboom's own that says where the bytes are kept.
+pub fn with_entry<T>(
+    generation: &Generation,
+    item: &Item<'_>,
+    end: u64,
+    use_entry: impl FnOnce(&Entry<'_>, bool) -> T,
+) -> T {
+    match item {
+        Item::Entry(entry) => use_entry(entry, false),
+        Item::Own(entry) => use_entry(entry, true),
+        Item::Damage(bytes) => {
+            let text = format!(
+                "logboom: {} bytes from dockerd are no log entry; they are kept in {}",
+                bytes.len(),
+                generation.damage_file_name(end)
+            );
+            // The time must be the same in every replay, and damaged bytes have none.
+            let entry = Entry {
+                source: STDERR,
+                time_ns: generation.header.created_ns,
+                line: text.as_bytes(),
+                ..Entry::default()
+            };
+            use_entry(&entry, true)
+        }
+    }
+}

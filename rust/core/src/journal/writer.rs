@@ -1,0 +1,219 @@
+//! Taking bytes out of a FIFO into the newest generation of a session.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::generation::{Generation, Walked};
+use super::header::{GenerationHeader, HEADER_PAGE_BYTES};
+use super::{GENERATION_BYTES, QUIET_GENERATION_BYTES, file_name};
+use crate::disk::{Disk, OpenMode, replace_file};
+use crate::error::{Error, Result};
+use crate::wire::DAMAGE_WINDOW_BYTES;
+
+/// Disk space is taken in steps of this size while a session is busy, and of `QUIET_GENERATION_BYTES` otherwise.
+const BUSY_STEP_BYTES: u64 = 1 << 20;
+
+/// Appends to one generation. Only the reactor has one.
+#[derive(Debug)]
+pub struct JournalWriter {
+    generation: Arc<Generation>,
+    /// Bytes behind the header page, the torn rest included.
+    bytes: u64,
+    /// Bytes behind the header page for which the disk has given space.
+    reserved_bytes: u64,
+    walked: Walked,
+}
+
+impl JournalWriter {
+    /// Begins a generation in `folder` with `initial` bytes, which begin at a frame's boundary.
+    ///
+    /// # Errors
+    /// The file could not be made whole; nothing of it is left unless the disk refuses that, too.
+    pub fn create(
+        disk: &dyn Disk,
+        folder: &Path,
+        mut header: GenerationHeader,
+        initial: &[u8],
+    ) -> Result<Self> {
+        let path = folder.join(file_name(header.number));
+        let file = disk
+            .open(&path, OpenMode::Create)
+            .map_err(Error::io("create", &path))?;
+        header.initial_bytes = initial.len() as u64;
+        let mut start = header.encode();
+        start.extend_from_slice(initial);
+        let written = file
+            .reserve(0, start.len() as u64)
+            .and_then(|()| file.write_all_at(&start, 0));
+        if let Err(error) = written {
+            // A start that is not whole is removed by the next opening, if not now.
+            let _ = disk.remove_file(&path);
+            return Err(Error::io("write", &path)(error));
+        }
+        let bytes = header.initial_bytes;
+        let generation = Arc::new(Generation::new(header, path, file));
+        Ok(Self {
+            generation,
+            bytes,
+            reserved_bytes: bytes,
+            walked: Walked {
+                offset: 0,
+                entry_count: 0,
+                wanted_bytes: 0,
+            },
+        })
+    }
+
+    /// Goes on with a generation that an earlier worker left.
+    pub fn resume(generation: Arc<Generation>) -> Self {
+        let bytes = generation.recovered_bytes();
+        let (offset, entry_count) = (generation.boundary(), generation.entry_count());
+        Self {
+            generation,
+            bytes,
+            reserved_bytes: bytes,
+            walked: Walked {
+                offset,
+                entry_count,
+                wanted_bytes: 0,
+            },
+        }
+    }
+
+    /// What readers share.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// The session's position: all frame bytes ever taken.
+    pub fn position(&self) -> u64 {
+        self.generation.header().start + self.bytes
+    }
+
+    /// Moves what is in the FIFO into the file: up to `most` bytes, in one system call.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the FIFO is empty. With any other error nothing was taken that is not in the file.
+    pub fn take(&mut self, pipe: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+        let file = self.generation.file();
+        if self.bytes == self.reserved_bytes {
+            // ORDER: space before bytes; if the disk is full nothing has been taken from the FIFO.
+            let step = if self.bytes < QUIET_GENERATION_BYTES {
+                QUIET_GENERATION_BYTES
+            } else {
+                BUSY_STEP_BYTES
+            };
+            file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, step)?;
+            self.reserved_bytes += step;
+        }
+        let most =
+            most.min(usize::try_from(self.reserved_bytes - self.bytes).unwrap_or(usize::MAX));
+        let taken = file.splice_from(pipe, HEADER_PAGE_BYTES as u64 + self.bytes, most)?;
+        self.bytes += taken as u64;
+        Ok(taken)
+    }
+
+    /// Publishes the entries that have become whole; returns how many.
+    ///
+    /// # Errors
+    /// The file cannot be read back.
+    pub fn publish(&mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
+        self.publish_up_to(self.walked.offset + self.walked.wanted_bytes, false, chunk)
+    }
+
+    fn publish_up_to(
+        &mut self,
+        wanted: u64,
+        is_final: bool,
+        chunk: &mut Vec<u8>,
+    ) -> io::Result<u64> {
+        if self.bytes < wanted {
+            return Ok(0);
+        }
+        let found = self.generation.walk_range(
+            self.walked.offset,
+            self.bytes,
+            is_final,
+            chunk,
+            |_, _| ControlFlow::Continue(()),
+        )?;
+        self.walked = Walked {
+            entry_count: self.walked.entry_count + found.entry_count,
+            ..found
+        };
+        if found.entry_count > 0 {
+            self.generation.publish(self.walked);
+        }
+        Ok(found.entry_count)
+    }
+
+    /// Whether the next bytes belong into another generation.
+    ///
+    /// `is_cut` is asked only when it matters: whether all published entries lie in blocks.
+    pub fn is_full(&self, is_cut: impl FnOnce() -> bool) -> bool {
+        self.bytes >= GENERATION_BYTES || (self.bytes >= QUIET_GENERATION_BYTES && is_cut())
+    }
+
+    /// Ends this generation; returns the torn frame at its end, with which the session's next generation begins.
+    ///
+    /// # Errors
+    /// The torn frame cannot be read back. The generation is closed all the same.
+    pub fn close(self) -> io::Result<Vec<u8>> {
+        let torn_bytes = self.bytes - self.walked.offset;
+        // LIMIT: damage is closed as an entry at this length, so no torn rest is longer.
+        let mut torn = vec![
+            0;
+            usize::try_from(torn_bytes)
+                .unwrap_or(0)
+                .min(DAMAGE_WINDOW_BYTES)
+        ];
+        // ORDER: the mark first; what is closed and unmarked may be removed.
+        self.generation.set_torn_rest(torn_bytes > 0);
+        self.generation.close(false);
+        self.generation
+            .file()
+            .read_exact_at(&mut torn, HEADER_PAGE_BYTES as u64 + self.walked.offset)?;
+        Ok(torn)
+    }
+
+    /// Ends this generation together with its session: a torn frame becomes an entry that says so.
+    ///
+    /// # Errors
+    /// The file cannot be read back. The generation is closed all the same.
+    pub fn finish(mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
+        let found = self.publish_up_to(0, true, chunk);
+        self.generation.set_torn_rest(false);
+        self.generation.close(true);
+        found
+    }
+
+    /// The position at which the session's next generation begins.
+    pub fn boundary_position(&self) -> u64 {
+        self.generation.header().start + self.walked.offset
+    }
+}
+
+/// Puts a generation in place of one that a power cut may have damaged.
+///
+/// # Errors
+/// The disk refused.
+pub fn write_recovered(
+    disk: &dyn Disk,
+    folder: &Path,
+    header: &GenerationHeader,
+    bytes: &[u8],
+) -> Result<()> {
+    disk.create_folder(folder)
+        .map_err(Error::io("create", folder))?;
+    let path = folder.join(file_name(header.number));
+    let header = GenerationHeader {
+        initial_bytes: bytes.len() as u64,
+        ..header.clone()
+    };
+    let mut content = header.encode();
+    content.extend_from_slice(bytes);
+    replace_file(disk, &path, &content, true).map_err(Error::io("write", &path))
+}

@@ -1,0 +1,49 @@
+//! Counters since the start of this worker.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares the counters once: as a struct, and as a list of names and values.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// What has been counted. Names are those of the metrics, without their prefix.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: AtomicU64,)+
+        }
+
+        impl Counters {
+            /// All names and values.
+            pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.load(Ordering::Relaxed)),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Entries taken out of FIFOs.
+    intake_entries_total,
+    /// Frame bytes taken out of FIFOs.
+    intake_bytes_total,
+    /// Entries that could not be stored.
+    dropped_entries_total,
+    /// Frame bytes that could not be stored.
+    dropped_bytes_total,
+    /// Blocks cut.
+    blocks_total,
+    /// Frame bytes that were cut into blocks.
+    block_frame_bytes_total,
+    /// Bytes of these blocks as stored.
+    block_stored_bytes_total,
+    /// Times that an operation on the store failed.
+    storage_errors_total,
+    /// Bytes by which all FIFOs together are larger than the kernel's default.
+    pipe_budget_used_bytes,
+    /// FIFOs that are attached.
+    sessions,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}

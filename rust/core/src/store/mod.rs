@@ -1,0 +1,266 @@
+//! All streams of one data folder.
+//!
+//! ```text
+//! DATA/format                      "logboom store 1\n"
+//! DATA/lock                        held (flock) by the one worker that may write
+//! DATA/first-sequence              where a stream begins that has no folder; only ever raised
+//! DATA/sync/                       the sync log
+//! DATA/containers/<container id>/  a stream
+//! ```
+//!
+//! A store that cannot be opened is a *fault*, not an end: streams stay unopened, which makes readers fail with the fault
+//! and the intake drop and count, and each later call tries again.
+
+mod record;
+mod root;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use record::{new_session_id, read_records, remove_record, write_record};
+
+use crate::disk::{Disk, is_missing};
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::journal::BootId;
+use crate::stream::{Boot, Stream};
+use crate::sync_log::{Mark, SyncLog};
+use root::Root;
+
+/// LIMIT: the longest container id. Docker's have 64 characters; a folder's name may have 255.
+const MAX_CONTAINER_ID_BYTES: usize = 128;
+
+const CONTAINERS: &str = "containers";
+const SYNC: &str = "sync";
+
+/// Checks what names a folder: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters.
+///
+/// # Errors
+/// It could name something else, or nothing.
+pub fn check_container_id(container_id: &str) -> Result<()> {
+    let is_plain = container_id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let starts_well = container_id
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && starts_well && container_id.len() <= MAX_CONTAINER_ID_BYTES {
+        return Ok(());
+    }
+    let shown: String = container_id.chars().take(80).collect();
+    Err(Error::invalid(
+        "ContainerID",
+        format!(
+            "{shown:?} is no container id: 1 to {MAX_CONTAINER_ID_BYTES} letters, digits, '_', '.' or '-', a letter or digit first"
+        ),
+    ))
+}
+
+/// Which streams there are.
+#[derive(Debug)]
+pub struct Store {
+    data: PathBuf,
+    disk: Arc<dyn Disk>,
+    boot_id: BootId,
+    root: Mutex<Option<Root>>,
+    sync_log: Mutex<Option<SyncLog>>,
+    fault: Fault,
+    is_closed: AtomicBool,
+    streams: Mutex<HashMap<String, Arc<Stream>>>,
+}
+
+impl Store {
+    /// The store in a data folder, not opened yet.
+    pub fn new(data: PathBuf, disk: Arc<dyn Disk>, boot_id: BootId) -> Self {
+        Self {
+            data,
+            disk,
+            boot_id,
+            root: Mutex::default(),
+            sync_log: Mutex::default(),
+            fault: Fault::default(),
+            is_closed: AtomicBool::new(false),
+            streams: Mutex::default(),
+        }
+    }
+
+    /// What all files go through.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<String, Arc<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self, container_id: &str) -> PathBuf {
+        self.data.join(CONTAINERS).join(container_id)
+    }
+
+    fn root(&self) -> MutexGuard<'_, Option<Root>> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync_log(&self) -> MutexGuard<'_, Option<SyncLog>> {
+        self.sync_log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lock, reads the format, and makes journals anew after a power cut; once that has succeeded it does nothing.
+    ///
+    /// # Errors
+    /// The fault that keeps the store closed.
+    pub fn open(&self) -> Result<()> {
+        let mut root = self.root();
+        if root.is_some() {
+            return Ok(());
+        }
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        let opened = self.open_root();
+        self.fault.note(&opened);
+        *root = Some(opened?);
+        Ok(())
+    }
+
+    fn open_root(&self) -> Result<Root> {
+        let mut root = Root::open(&self.data, &*self.disk)?;
+        let found = SyncLog::open(
+            &*self.disk,
+            &self.data.join(SYNC),
+            &self.data.join(CONTAINERS),
+            self.boot_id,
+        )?;
+        root.is_after_power_cut = found.is_after_power_cut;
+        *self.sync_log() = Some(found.log);
+        Ok(root)
+    }
+
+    /// What kept the store from being opened at the last try.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.get()
+    }
+
+    /// A container's stream. It may be new and have no folder.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or the id cannot name a folder.
+    pub fn stream(&self, container_id: &str) -> Result<Arc<Stream>> {
+        check_container_id(container_id)?;
+        self.open()?;
+        if let Some(stream) = self.streams().get(container_id) {
+            return Ok(Arc::clone(stream));
+        }
+        let (first_sequence, is_after_power_cut) =
+            self.root().as_ref().map_or((0, false), |root| {
+                (root.first_sequence(), root.is_after_power_cut)
+            });
+        let boot = Boot {
+            id: self.boot_id,
+            is_after_power_cut,
+        };
+        let stream = Stream::new(
+            container_id,
+            self.folder(container_id),
+            Arc::clone(&self.disk),
+            boot,
+            first_sequence,
+        );
+        let mut streams = self.streams();
+        // Another call may have been quicker; there must be one stream only.
+        let stream = streams
+            .entry(container_id.to_owned())
+            .or_insert_with(|| Arc::new(stream));
+        Ok(Arc::clone(stream))
+    }
+
+    /// Makes what these streams have survive a power cut. All other streams lie in synced blocks.
+    ///
+    /// # Errors
+    /// The disk refused for one of them; the others are safe all the same.
+    pub fn sync(&self, streams: &[Arc<Stream>]) -> Result<()> {
+        let mut sync_log = self.sync_log();
+        let Some(log) = &mut *sync_log else {
+            return Ok(());
+        };
+        let mut bytes = Vec::new();
+        let mut result = Ok(());
+        for stream in streams {
+            result = result.and(stream.log_unsynced(log, &mut bytes));
+        }
+        let is_in_blocks = |container_id: &str, mark: Mark| {
+            self.streams()
+                .get(container_id)
+                .is_none_or(|stream| stream.is_in_blocks(mark))
+        };
+        result.and(log.sync(&*self.disk, is_in_blocks))
+    }
+
+    /// Gives up the lock. When all streams lie in synced blocks the sync log goes as well, so that the next opening finds a
+    /// store that was closed.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let has_journals = self
+            .streams()
+            .values()
+            .any(|stream| stream.uncut_bytes() > 0);
+        if let (Some(log), false) = (self.sync_log().take(), has_journals) {
+            log.remove(&*self.disk);
+        }
+        *self.root() = None;
+    }
+
+    /// The streams in memory: those with a session, and those used lately.
+    pub fn loaded(&self) -> Vec<Arc<Stream>> {
+        self.streams().values().cloned().collect()
+    }
+
+    /// Forgets streams that nobody uses; they are opened again when they are wanted.
+    pub fn forget_idle(&self) {
+        self.streams()
+            .retain(|_, stream| Arc::strong_count(stream) > 1 || !stream.is_idle());
+    }
+
+    /// The ids of all containers that have a folder.
+    ///
+    /// # Errors
+    /// The store cannot be opened or listed.
+    pub fn container_ids(&self) -> Result<Vec<String>> {
+        self.open()?;
+        let path = self.data.join(CONTAINERS);
+        let listed = self.disk.list(&path);
+        if is_missing(&listed) {
+            return Ok(Vec::new());
+        }
+        let listed = listed.map_err(Error::io("list", &path))?;
+        Ok(listed
+            .into_iter()
+            .map(|folder| folder.name)
+            .filter(|name| check_container_id(name).is_ok())
+            .collect())
+    }
+
+    /// Removes a stream that has nothing left, so that an id which comes again begins behind its numbers.
+    ///
+    /// # Errors
+    /// The disk refused; the stream stays as it is.
+    pub fn remove_empty(&self, stream: &Arc<Stream>) -> Result<()> {
+        let mut streams = self.streams();
+        // Whoever holds the stream besides the map and the caller may begin a session on it.
+        if Arc::strong_count(stream) > 2 {
+            return Ok(());
+        }
+        let Some(next_sequence) = stream.next_sequence_if_empty() else {
+            return Ok(());
+        };
+        if let Some(root) = &mut *self.root() {
+            root.raise_first_sequence(next_sequence, &*self.disk)?;
+        }
+        stream.remove_folder()?;
+        streams.remove(stream.container_id());
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The data folder itself: its format, its lock, and where new streams begin.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{Disk, DiskFile, OpenMode, read_file, replace_file};
+use crate::error::{Error, Result};
+
+/// The format of everything below the data folder. A change that an older version would misread raises it.
+const FORMAT: u32 = 1;
+
+const FORMAT_PREFIX: &str = "logboom store ";
+
+/// LIMIT: neither the format file nor the one of the first sequence number is ever longer.
+const MAX_SMALL_FILE_BYTES: u64 = 64;
+
+/// An opened data folder.
+#[derive(Debug)]
+pub(super) struct Root {
+    first_sequence_path: PathBuf,
+    first_sequence: u64,
+    /// The machine has started anew since the store was last open, and it was not closed then.
+    pub(super) is_after_power_cut: bool,
+    _lock: Box<dyn DiskFile>,
+}
+
+impl Root {
+    pub(super) fn open(data: &Path, disk: &dyn Disk) -> Result<Self> {
+        disk.create_folder(data)
+            .map_err(Error::io("create", data))?;
+        let lock = lock(&data.join("lock"), disk)?;
+        check_format(&data.join("format"), disk)?;
+        let path = data.join("first-sequence");
+        let content =
+            read_file(disk, &path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", &path))?;
+        let first_sequence = match content {
+            None => 0,
+            Some(content) => std::str::from_utf8(&content)
+                .ok()
+                .and_then(|text| text.trim_end().parse().ok())
+                .ok_or_else(|| Error::corrupt(&path, 0, "it holds no number"))?,
+        };
+        Ok(Self {
+            first_sequence_path: path,
+            first_sequence,
+            is_after_power_cut: false,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn first_sequence(&self) -> u64 {
+        self.first_sequence
+    }
+
+    /// New streams begin at `sequence` or above from now on.
+    pub(super) fn raise_first_sequence(&mut self, sequence: u64, disk: &dyn Disk) -> Result<()> {
+        if sequence <= self.first_sequence {
+            return Ok(());
+        }
+        let content = format!("{sequence}\n");
+        replace_file(disk, &self.first_sequence_path, content.as_bytes(), true)
+            .map_err(Error::io("write", &self.first_sequence_path))?;
+        self.first_sequence = sequence;
+        Ok(())
+    }
+}
+
+fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
+    let created = match disk.open(path, OpenMode::Create) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.open(path, OpenMode::Write)
+        }
+        created => created,
+    };
+    let file = created.map_err(Error::io("open", path))?;
+    match file.lock() {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(Error::Locked {
+            path: path.to_owned(),
+        }),
+        Err(error) => Err(Error::io("lock", path)(error)),
+    }
+}
+
+fn check_format(path: &Path, disk: &dyn Disk) -> Result<()> {
+    let Some(content) =
+        read_file(disk, path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", path))?
+    else {
+        let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
+        return replace_file(disk, path, content.as_bytes(), true)
+            .map_err(Error::io("write", path));
+    };
+    let found = std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| text.trim_end().strip_prefix(FORMAT_PREFIX)?.parse().ok());
+    match found {
+        Some(found) if found <= FORMAT => Ok(()),
+        Some(found) => Err(Error::UnsupportedFormat {
+            path: path.to_owned(),
+            found,
+            newest: FORMAT,
+        }),
+        None => Err(Error::corrupt(
+            path,
+            0,
+            "it names no format of a Logboom store",
+        )),
+    }
+}

@@ -1,0 +1,66 @@
+//! `container.json`: what is known of the container whose stream this is.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::session::SessionFacts;
+use crate::disk::{Disk, read_file, replace_file};
+use crate::error::{Error, Result};
+
+/// Its name in the stream's folder.
+pub(crate) const FILE_NAME: &str = "container.json";
+
+/// LIMIT: facts of so many sessions are kept, the newest ones. A container that restarts every few seconds must not fill
+/// the disk with them.
+const MAX_SESSIONS: usize = 16;
+
+/// LIMIT: a larger file was not written by this version. Facts of one session are bounded by the size of an RPC's body.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ContainerFile {
+    format: u32,
+    container_id: String,
+    /// Oldest first.
+    pub(super) sessions: Vec<SessionFacts>,
+}
+
+impl ContainerFile {
+    /// Reads the file; an empty one where there is none or where it is damaged, since entries are worth more than facts.
+    pub(super) fn read(disk: &dyn Disk, folder: &Path, container_id: &str) -> Self {
+        let content = read_file(disk, &folder.join(FILE_NAME), MAX_FILE_BYTES)
+            .ok()
+            .flatten();
+        content
+            .and_then(|content| serde_json::from_slice(&content).ok())
+            .unwrap_or_else(|| Self {
+                format: FORMAT,
+                container_id: container_id.to_owned(),
+                sessions: Vec::new(),
+            })
+    }
+
+    /// Adds a session, unless it is there.
+    pub(super) fn add(&mut self, facts: &SessionFacts) {
+        if self
+            .sessions
+            .iter()
+            .any(|known| known.session == facts.session)
+        {
+            return;
+        }
+        self.sessions.push(facts.clone());
+        let surplus = self.sessions.len().saturating_sub(MAX_SESSIONS);
+        self.sessions.drain(..surplus);
+    }
+
+    pub(super) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE_NAME);
+        let content =
+            serde_json::to_vec(self).map_err(|error| Error::invalid("facts", error.to_string()))?;
+        replace_file(disk, &path, &content, true).map_err(Error::io("write", &path))
+    }
+}

@@ -1,0 +1,416 @@
+//! Turning journal bytes into blocks, blocks into segments, and dropping what the limits do not allow.
+//!
+//! The cutter goes through the chain from left to right. Its steps, each of which may be the last one of this worker:
+//!
+//! 1. the facts of new sessions into `container.json`;
+//! 2. a block behind the newest segment; readers take entries from it from then on;
+//! 3. generations that lie wholly in blocks are removed, after the segment was synced without an error.
+//!
+//! A kill between 2 and 3 leaves entries in both; the newest block says so to the next opening.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::container::ContainerFile;
+use super::{CutPoint, Cutting, Logged, SegmentFacts, Stream};
+use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
+use crate::disk::{OpenMode, is_missing};
+use crate::error::{Error, Result};
+use crate::journal::{Generation, GenerationHeader, with_entry};
+use crate::segment::SegmentWriter;
+use crate::sync_log::{Mark, Place, SyncLog};
+use crate::wire::Item;
+
+/// LIMIT: a longer run of damage is kept only to this length; a broken engine must not fill the disk.
+const MAX_DAMAGE_KEPT_BYTES: usize = 1 << 20;
+
+/// Which entries are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutWhen {
+    /// Whole blocks, and the rest of closed generations.
+    Full,
+    /// All that there is.
+    All,
+}
+
+/// The cutter's memory, used again for each block.
+#[derive(Debug)]
+pub struct Tools {
+    encoder: Encoder,
+    builder: BlockBuilder,
+    chunk: Vec<u8>,
+    block: Vec<u8>,
+    counted: Counted,
+}
+
+/// What has been cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// Blocks.
+    pub blocks: u64,
+    /// Frame bytes that went into them.
+    pub frame_bytes: u64,
+    /// Their size as stored.
+    pub stored_bytes: u64,
+}
+
+impl Tools {
+    /// What has been cut since the last call.
+    pub fn take_counted(&mut self) -> Counted {
+        std::mem::take(&mut self.counted)
+    }
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self {
+            encoder: Encoder::new(true),
+            builder: BlockBuilder::default(),
+            chunk: Vec::new(),
+            block: Vec::new(),
+            counted: Counted::default(),
+        }
+    }
+}
+
+/// A run of one generation that becomes a block.
+struct Job {
+    generation: Arc<Generation>,
+    offset: u64,
+    sequence: u64,
+}
+
+impl Stream {
+    /// Cuts blocks until nothing is due, then removes what has become superfluous.
+    ///
+    /// # Errors
+    /// The disk refused. Nothing is lost: what could not be cut stays in the journal, and a later call goes on.
+    pub fn cut(&self, when: CutWhen, now_ns: i64, tools: &mut Tools) -> Result<()> {
+        let result = self.try_cut(when, now_ns, tools);
+        self.has_failed.store(result.is_err(), Ordering::Relaxed);
+        result
+    }
+
+    fn try_cut(&self, when: CutWhen, now_ns: i64, tools: &mut Tools) -> Result<()> {
+        self.open()?;
+        let mut cutting = self.cutting();
+        self.write_facts()?;
+        while let Some(job) = self.next_job(when, &mut cutting) {
+            self.cut_block(&job, &mut cutting, tools)?;
+        }
+        if let (CutWhen::All, Some(writer)) = (when, &mut cutting.segment) {
+            writer.sync(&*self.disk)?;
+        }
+        self.remove_cut_generations(&mut cutting)?;
+        self.remove_old_segments(now_ns, &mut cutting)
+    }
+
+    /// Makes everything up to now survive a power cut, once `log` is synced: blocks by syncing their segment, what is in no
+    /// block by copying it into the log.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn log_unsynced(&self, log: &mut SyncLog, bytes: &mut Vec<u8>) -> Result<()> {
+        let mut cutting = self.cutting();
+        if let Some(writer) = &mut cutting.segment {
+            writer.sync(&*self.disk)?;
+        }
+        let state = self.state();
+        let chain: Vec<(Arc<Generation>, CutPoint)> = state
+            .chain
+            .iter()
+            .enumerate()
+            .map(|(index, generation)| {
+                (Arc::clone(generation), state.uncut_point(index, generation))
+            })
+            .collect();
+        drop(state);
+        let mut logged = cutting.logged.filter(|logged| logged.epoch == log.epoch());
+        for (generation, mut point) in chain {
+            let header = generation.header();
+            match logged {
+                Some(logged) if header.number < logged.generation => continue,
+                Some(logged)
+                    if header.number == logged.generation && point.offset < logged.offset =>
+                {
+                    point = CutPoint {
+                        offset: logged.offset,
+                        sequence: logged.sequence,
+                    };
+                }
+                _ => {}
+            }
+            let entry_count = generation.read_entries(point.offset, bytes)?;
+            if entry_count == 0 {
+                continue;
+            }
+            let place = Place {
+                container_id: self.container_id.clone(),
+                header: GenerationHeader {
+                    start: header.start + point.offset,
+                    first_sequence: point.sequence,
+                    ..header.clone()
+                },
+            };
+            log.append(&*self.disk, &place, bytes)?;
+            logged = Some(Logged {
+                epoch: log.epoch(),
+                generation: header.number,
+                offset: point.offset + bytes.len() as u64,
+                sequence: point.sequence + entry_count,
+            });
+            cutting.logged = logged;
+        }
+        Ok(())
+    }
+
+    /// Whether all before a mark of the sync log lies in blocks. Blocks that count here are synced: a mark is only asked about
+    /// after `log_unsynced`.
+    pub fn is_in_blocks(&self, mark: Mark) -> bool {
+        let state = self.state();
+        state.chain.front().is_none_or(|first| {
+            let header = first.header();
+            mark.generation < header.number
+                || (mark.generation == header.number
+                    && mark.position <= header.start + state.cut.offset)
+        })
+    }
+
+    /// Writes down the sessions that have had their first byte.
+    fn write_facts(&self) -> Result<()> {
+        let new_sessions = self.state().new_sessions.clone();
+        if new_sessions.is_empty() {
+            return Ok(());
+        }
+        let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        for session in &new_sessions {
+            file.add(&session.facts);
+        }
+        file.write(&*self.disk, &self.folder)?;
+        self.state()
+            .new_sessions
+            .retain(|session| !new_sessions.iter().any(|written| written.id == session.id));
+        Ok(())
+    }
+
+    fn next_job(&self, when: CutWhen, cutting: &mut Cutting) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            let first = state.chain.front()?;
+            // ORDER: closed first; a generation that is closed has its last boundary.
+            let is_closed = first.is_closed();
+            let point = state.uncut_point(0, first);
+            let available = first.boundary() - point.offset;
+            if available == 0 && is_closed {
+                let generation = state.chain.pop_front()?;
+                state.cut.offset = 0;
+                if generation.has_torn_rest() {
+                    state.torn.push(generation);
+                } else {
+                    cutting.to_remove.push(generation);
+                }
+                continue;
+            }
+            let is_due = available >= BLOCK_TARGET_BYTES || is_closed || when == CutWhen::All;
+            let job = Job {
+                generation: Arc::clone(first),
+                offset: point.offset,
+                sequence: point.sequence,
+            };
+            return (available > 0 && is_due).then_some(job);
+        }
+    }
+
+    fn cut_block(&self, job: &Job, cutting: &mut Cutting, tools: &mut Tools) -> Result<()> {
+        let Tools {
+            encoder,
+            builder,
+            chunk,
+            block,
+            counted,
+        } = tools;
+        builder.clear();
+        let mut damage = Vec::new();
+        let walked = job.generation.walk(job.offset, chunk, |item, end| {
+            if let Item::Damage(bytes) = item {
+                damage.push((
+                    end,
+                    bytes.get(..MAX_DAMAGE_KEPT_BYTES).unwrap_or(bytes).to_vec(),
+                ));
+            }
+            with_entry(&job.generation, &item, end, |entry, is_own| {
+                builder.push(entry, is_own);
+            });
+            if end - job.offset >= BLOCK_TARGET_BYTES {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        for (end, bytes) in damage {
+            self.keep_damage(&job.generation, end, &bytes)?;
+        }
+        let header = job.generation.header();
+        let origin = Origin {
+            first_sequence: job.sequence,
+            session: header.session,
+            generation: header.number,
+            position_from: header.start + job.offset,
+            position_to: header.start + walked.offset,
+        };
+        let limits = self.state().limits;
+        encoder.set_compress_text(limits.compress);
+        block.clear();
+        let Some(header) = builder.finish(origin, encoder, block) else {
+            return Err(Error::corrupt(
+                job.generation.path(),
+                job.offset,
+                "entries that were there are gone",
+            ));
+        };
+        self.append_block(&header, block, limits.segment_bytes, cutting)?;
+        counted.blocks += 1;
+        counted.frame_bytes += walked.offset - job.offset;
+        counted.stored_bytes += header.block_bytes();
+        let mut state = self.state();
+        state.last_cut = Some((header.session, header.position_to));
+        state.cut.offset = walked.offset;
+        state.cut.sequence = header.end_sequence();
+        Ok(())
+    }
+
+    /// Keeps damaged bytes beside the segments; the entry that stands for them names the file.
+    fn keep_damage(&self, generation: &Generation, end: u64, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(generation.damage_file_name(end));
+        let kept = match self.disk.open(&path, OpenMode::Create) {
+            // It was kept by a worker that was killed before the block was written.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) => Err(error),
+            Ok(file) => file.write_all_at(bytes, 0),
+        };
+        kept.map_err(Error::io("write", &path))
+    }
+
+    fn append_block(
+        &self,
+        header: &BlockHeader,
+        block: &[u8],
+        segment_bytes: u64,
+        cutting: &mut Cutting,
+    ) -> Result<()> {
+        // A segment that refuses is given up: whatever it holds behind its last block, nothing is added there.
+        let writer = match cutting.segment.take() {
+            Some(writer) if writer.bytes() + block.len() as u64 > segment_bytes => {
+                self.seal(writer)?;
+                None
+            }
+            writer => writer,
+        };
+        let writer = match writer {
+            Some(mut writer) => {
+                writer.append(header, block)?;
+                writer
+            }
+            None => SegmentWriter::create(&*self.disk, &self.folder, header, block)?,
+        };
+        let mut state = self.state();
+        let path = self
+            .folder
+            .join(crate::segment::file_name(writer.first_sequence()));
+        let facts = SegmentFacts::new(&path, writer.bytes(), writer.blocks(), true);
+        match state.segments.back_mut() {
+            Some(last) if last.first_sequence == facts.first_sequence => *last = facts,
+            _ => state.segments.push_back(facts),
+        }
+        drop(state);
+        cutting.segment = Some(writer);
+        Ok(())
+    }
+
+    fn seal(&self, writer: SegmentWriter) -> Result<()> {
+        let bytes = writer.seal(&*self.disk)?;
+        let mut state = self.state();
+        if let Some(last) = state.segments.back_mut() {
+            last.bytes = bytes;
+            last.open_blocks = None;
+        }
+        Ok(())
+    }
+
+    /// Removes generations, and the records of ended sessions that have none left.
+    fn remove_cut_generations(&self, cutting: &mut Cutting) -> Result<()> {
+        let mut state = self.state();
+        let (torn, whole): (Vec<_>, Vec<_>) = std::mem::take(&mut state.torn)
+            .into_iter()
+            .partition(|generation| generation.has_torn_rest());
+        state.torn = torn;
+        drop(state);
+        cutting.to_remove.extend(whole);
+        if !cutting.to_remove.is_empty() {
+            // ORDER: blocks reach the disk before the journal that they were made from goes.
+            if let Some(writer) = &mut cutting.segment {
+                writer.sync(&*self.disk)?;
+            }
+            while let Some(generation) = cutting.to_remove.last() {
+                let removed = self.disk.remove_file(generation.path());
+                if !is_missing(&removed) {
+                    removed.map_err(Error::io("remove", generation.path()))?;
+                }
+                cutting.to_remove.pop();
+            }
+        }
+        let mut state = self.state();
+        let waiting: Vec<u64> = state
+            .chain
+            .iter()
+            .map(|generation| generation.header().session)
+            .collect();
+        let (waiting, done): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ended_sessions)
+            .into_iter()
+            .partition(|session| waiting.contains(&session.id));
+        state.ended_sessions = waiting;
+        drop(state);
+        for session in done {
+            // A record that stays is found again by the next worker, which sees that the FIFO is gone.
+            let _ = self.disk.remove_file(&session.record_path);
+        }
+        Ok(())
+    }
+
+    /// Removes whole segments, oldest first, as far as size and age demand. The newest one of a running stream stays.
+    fn remove_old_segments(&self, now_ns: i64, cutting: &mut Cutting) -> Result<()> {
+        while let Some(path) = self.next_old_segment(now_ns) {
+            let removed = self.disk.remove_file(&path);
+            if !is_missing(&removed) {
+                removed.map_err(Error::io("remove", &path))?;
+            }
+            let mut state = self.state();
+            state.segments.pop_front();
+            if state.segments.is_empty() {
+                cutting.segment = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_old_segment(&self, now_ns: i64) -> Option<Arc<std::path::Path>> {
+        let state = self.state();
+        let oldest = state.segments.front()?;
+        let bytes = state
+            .segments
+            .iter()
+            .map(|segment| segment.bytes)
+            .sum::<u64>()
+            + state.uncut_bytes();
+        let is_too_much =
+            state.limits.stream_bytes.is_some_and(|most| bytes > most) && state.segments.len() > 1;
+        let is_too_old = state.limits.max_age_s.is_some_and(|seconds| {
+            let oldest_ns = now_ns.saturating_sub(
+                i64::try_from(seconds.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX),
+            );
+            oldest.max_time_ns < oldest_ns
+        });
+        (is_too_much || is_too_old).then(|| Arc::clone(&oldest.path))
+    }
+}

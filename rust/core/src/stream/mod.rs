@@ -1,0 +1,374 @@
+//! One container's entries in order.
+//!
+//! ```text
+//! sequence numbers   ---------------------------------------------------------------->
+//!                    | segment | segment | segment (open) | cut | generation | generation |
+//!                      sealed    sealed    blocks so far          closed       growing
+//! ```
+//!
+//! Three parties meet here, and none waits for another's I/O: the reactor adds generations at the right end and
+//! publishes entries in the last one; the cutter turns the leftmost generation into blocks; readers walk from left to
+//! right. What they share is `State`, behind a lock that nobody holds while touching a file.
+//!
+//! INVARIANT: entries are a pure function of blocks and journal bytes. The sequence number of an entry is the first one of
+//! its block or generation plus the entries before it there, whoever counts.
+
+mod container;
+mod cutter;
+mod reader;
+mod recover;
+mod session;
+mod watch;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use cutter::{Counted, CutWhen, Tools};
+pub use reader::{Progress, Query, Reader};
+pub use recover::Resumed;
+pub(crate) use session::record_file_name;
+pub use session::{Limits, Session, SessionFacts};
+pub use watch::Watcher;
+
+use crate::disk::{Disk, is_missing};
+use crate::error::{Error, Result};
+use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
+use crate::segment::{BlockPlace, SegmentWriter};
+use watch::Watch;
+
+/// Which start of the machine this is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Boot {
+    /// Its number.
+    pub id: BootId,
+    /// The store was not closed under an earlier one: what was not synced then may be gone or damaged.
+    pub is_after_power_cut: bool,
+}
+
+/// All of one container.
+#[derive(Debug)]
+pub struct Stream {
+    container_id: String,
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+    boot: Boot,
+    state: Mutex<State>,
+    /// What only the cutter uses. Held during I/O, so neither the reactor nor a reader ever takes it.
+    cutting: Mutex<Cutting>,
+    watch: Watch,
+    /// The last cut did not end well, so another is due.
+    has_failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_open: bool,
+    /// Oldest first. Only the last one may be open.
+    segments: VecDeque<SegmentFacts>,
+    /// Generations that do not lie wholly in blocks, oldest first.
+    chain: VecDeque<Arc<Generation>>,
+    /// Generations that lie in blocks but for a torn frame at their end, which stands nowhere else.
+    torn: Vec<Arc<Generation>>,
+    /// The session of the newest block, and its position there.
+    last_cut: Option<(u64, u64)>,
+    /// How far the first of them lies in blocks.
+    cut: CutPoint,
+    next_generation: u64,
+    /// Running sessions, in the order of their start.
+    sessions: Vec<Arc<Session>>,
+    /// Ended sessions whose journal may not lie in synced blocks yet.
+    ended_sessions: Vec<Arc<Session>>,
+    /// Sessions whose facts are to be written into the folder.
+    new_sessions: Vec<Arc<Session>>,
+    limits: Limits,
+    /// No entry gets a lower sequence number from now on.
+    sequence_floor: u64,
+}
+
+/// Everything before this point lies in blocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct CutPoint {
+    /// Offset in the first generation of the chain.
+    offset: u64,
+    /// The sequence number there.
+    sequence: u64,
+}
+
+#[derive(Clone, Debug)]
+struct SegmentFacts {
+    path: Arc<Path>,
+    bytes: u64,
+    first_sequence: u64,
+    end_sequence: u64,
+    entry_count: u64,
+    max_time_ns: i64,
+    /// The blocks of an open segment; those of a sealed one are in its index.
+    open_blocks: Option<Arc<Vec<BlockPlace>>>,
+}
+
+#[derive(Debug, Default)]
+struct Cutting {
+    segment: Option<SegmentWriter>,
+    /// Generations that lie in blocks which may not be synced yet.
+    to_remove: Vec<Arc<Generation>>,
+    logged: Option<Logged>,
+}
+
+/// How far the sync log holds the journal.
+#[derive(Clone, Copy, Debug)]
+struct Logged {
+    epoch: u64,
+    generation: u64,
+    offset: u64,
+    sequence: u64,
+}
+
+impl SegmentFacts {
+    fn new(path: &Path, bytes: u64, blocks: &[BlockPlace], is_open: bool) -> Self {
+        Self {
+            path: path.into(),
+            bytes,
+            first_sequence: blocks.first().map_or(0, |block| block.first_sequence),
+            end_sequence: blocks.last().map_or(0, BlockPlace::end_sequence),
+            entry_count: blocks
+                .iter()
+                .map(|block| u64::from(block.entry_count))
+                .sum(),
+            max_time_ns: blocks
+                .iter()
+                .map(|block| block.max_time_ns)
+                .max()
+                .unwrap_or(i64::MIN),
+            open_blocks: is_open.then(|| Arc::new(blocks.to_vec())),
+        }
+    }
+}
+
+impl State {
+    /// The torn frame of a session stands elsewhere now, or will never be whole.
+    fn forget_torn(&self, session: u64) {
+        for generation in self
+            .chain
+            .iter()
+            .chain(&self.torn)
+            .filter(|generation| generation.header().session == session)
+        {
+            generation.set_torn_rest(false);
+        }
+    }
+
+    /// The sequence number of the next entry.
+    fn next_sequence(&self) -> u64 {
+        let next = self
+            .chain
+            .back()
+            .map_or(self.cut.sequence, |generation| generation.end_sequence());
+        next.max(self.sequence_floor)
+    }
+
+    /// Where the entries of a generation of the chain that lie in no block begin.
+    fn uncut_point(&self, index: usize, generation: &Generation) -> CutPoint {
+        if index == 0 && self.cut.offset > 0 {
+            return self.cut;
+        }
+        CutPoint {
+            offset: 0,
+            sequence: generation.header().first_sequence,
+        }
+    }
+
+    /// The sequence number of the oldest entry, or of the next one where there is none.
+    fn oldest_sequence(&self) -> u64 {
+        self.segments
+            .front()
+            .map_or(self.cut.sequence, |segment| segment.first_sequence)
+    }
+
+    fn uncut_bytes(&self) -> u64 {
+        let published: u64 = self
+            .chain
+            .iter()
+            .map(|generation| generation.boundary())
+            .sum();
+        published.saturating_sub(self.cut.offset)
+    }
+}
+
+impl Stream {
+    /// A stream in `folder`, not opened yet. The first sequence number counts only where there is nothing on disk.
+    pub fn new(
+        container_id: &str,
+        folder: PathBuf,
+        disk: Arc<dyn Disk>,
+        boot: Boot,
+        first_sequence: u64,
+    ) -> Self {
+        let cut = CutPoint {
+            offset: 0,
+            sequence: first_sequence,
+        };
+        Self {
+            container_id: container_id.to_owned(),
+            folder,
+            disk,
+            boot,
+            state: Mutex::new(State {
+                cut,
+                ..State::default()
+            }),
+            cutting: Mutex::default(),
+            watch: Watch::default(),
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cutting(&self) -> MutexGuard<'_, Cutting> {
+        self.cutting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose stream it is.
+    pub fn container_id(&self) -> &str {
+        &self.container_id
+    }
+
+    /// Its folder, which is there only once a byte has come.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A session begins. Its limits apply to the whole stream from now on.
+    pub fn begin_session(&self, session: &Arc<Session>) {
+        let mut state = self.state();
+        state.limits = session.facts.limits;
+        state.sessions.push(Arc::clone(session));
+    }
+
+    /// A session has ended, with all its entries published. Its followers end.
+    pub fn end_session(&self, session: &Arc<Session>) {
+        let mut state = self.state();
+        let end_sequence = state.next_sequence();
+        state.forget_torn(session.id);
+        state.sessions.retain(|other| other.id != session.id);
+        state.ended_sessions.push(Arc::clone(session));
+        drop(state);
+        // A session ends once; a second end changes nothing.
+        let _ = session.end_sequence.set(end_sequence);
+        self.watch.ring();
+    }
+
+    /// Begins a generation at the end of the chain. The one before must be closed.
+    ///
+    /// # Errors
+    /// The disk refused, or the stream could not be opened.
+    pub fn begin_generation(
+        &self,
+        session: &Arc<Session>,
+        start: u64,
+        initial: &[u8],
+        now_ns: i64,
+    ) -> Result<JournalWriter> {
+        self.open()?;
+        let mut state = self.state();
+        let number = state.next_generation;
+        state.next_generation += 1;
+        let header = GenerationHeader {
+            number,
+            session: session.id,
+            start,
+            first_sequence: state.next_sequence(),
+            created_ns: now_ns,
+            initial_bytes: 0,
+            boot_id: self.boot.id,
+        };
+        drop(state);
+        self.disk
+            .create_folder(&self.folder)
+            .map_err(Error::io("create", &self.folder))?;
+        let writer = JournalWriter::create(&*self.disk, &self.folder, header, initial)?;
+        let mut state = self.state();
+        state.forget_torn(session.id);
+        state.chain.push_back(Arc::clone(writer.generation()));
+        if start == 0 {
+            state.new_sessions.push(Arc::clone(session));
+        }
+        Ok(writer)
+    }
+
+    /// Whether all published entries of a generation lie in blocks.
+    pub fn is_cut(&self, generation: &Generation) -> bool {
+        let state = self.state();
+        match state.chain.front() {
+            Some(first) => {
+                let (first, this) = (first.header().number, generation.header().number);
+                this < first || (this == first && state.cut.offset == generation.boundary())
+            }
+            None => true,
+        }
+    }
+
+    /// Wakes followers; returns how many journal bytes wait for the cutter.
+    pub fn published(&self) -> u64 {
+        self.watch.ring();
+        self.state().uncut_bytes()
+    }
+
+    /// The session whose end a follower waits for: the newest that runs.
+    fn running_session(&self) -> Option<Arc<Session>> {
+        self.state().sessions.last().cloned()
+    }
+
+    /// Journal bytes that are in no block yet.
+    pub fn uncut_bytes(&self) -> u64 {
+        self.state().uncut_bytes()
+    }
+
+    /// The last cut did not end well.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// The next sequence number, when neither an entry nor a session is left.
+    pub(crate) fn next_sequence_if_empty(&self) -> Option<u64> {
+        let state = self.state();
+        let is_empty = state.is_open
+            && state.segments.is_empty()
+            && state.chain.is_empty()
+            && state.sessions.is_empty();
+        is_empty.then(|| state.next_sequence())
+    }
+
+    /// Removes the folder of a stream that has no entry left, with the facts and damaged bytes in it.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) fn remove_folder(&self) -> Result<()> {
+        let listed = self.disk.list(&self.folder);
+        if is_missing(&listed) {
+            return Ok(());
+        }
+        for file in listed.map_err(Error::io("list", &self.folder))? {
+            let path = self.folder.join(file.name);
+            self.disk
+                .remove_file(&path)
+                .map_err(Error::io("remove", &path))?;
+        }
+        self.disk
+            .remove_folder(&self.folder)
+            .map_err(Error::io("remove", &self.folder))
+    }
+
+    /// Nothing of it is in memory only, so it can be forgotten and opened again.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.sessions.is_empty()
+            && state.ended_sessions.is_empty()
+            && state.chain.is_empty()
+            && state.torn.is_empty()
+    }
+}

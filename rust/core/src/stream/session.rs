@@ -1,0 +1,83 @@
+//! One StartLogging..StopLogging.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// What a container asked for, in the store's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A segment is sealed at this stored size.
+    pub segment_bytes: u64,
+    /// The oldest segments go above this stored size.
+    pub stream_bytes: Option<u64>,
+    /// Segments whose newest entry is older go.
+    pub max_age_s: Option<u64>,
+    /// Whether the text is compressed.
+    pub compress: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 6_250_000,
+            stream_bytes: Some(100_000_000),
+            max_age_s: None,
+            compress: true,
+        }
+    }
+}
+
+/// A session's facts, as they are kept beside its FIFO and in its stream's folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionFacts {
+    /// Its number, 16 hexadecimal digits.
+    pub session: String,
+    /// The FIFO as dockerd names it.
+    pub file: String,
+    /// Whose output it is.
+    pub container_id: String,
+    /// When it began, in nanoseconds since the epoch.
+    pub started_ns: i64,
+    /// What the container asked for.
+    pub limits: Limits,
+    /// What is known of the container, as the service gave it.
+    pub facts: Box<RawValue>,
+}
+
+/// A session that runs or has run under this worker.
+#[derive(Debug)]
+pub struct Session {
+    /// A random number that no other session has.
+    pub id: u64,
+    /// What is written down of it.
+    pub facts: SessionFacts,
+    /// Where that is written, beside the FIFO.
+    pub record_path: PathBuf,
+    /// The stream's next sequence number when it ended.
+    pub(super) end_sequence: OnceLock<u64>,
+}
+
+impl Session {
+    /// A session that runs.
+    pub fn new(id: u64, facts: SessionFacts, record_path: PathBuf) -> Self {
+        Self {
+            id,
+            facts,
+            record_path,
+            end_sequence: OnceLock::new(),
+        }
+    }
+
+    /// Where its followers end; `None` while it runs.
+    pub fn end_sequence(&self) -> Option<u64> {
+        self.end_sequence.get().copied()
+    }
+}
+
+/// The file in which a session is written down.
+pub(crate) fn record_file_name(session: u64) -> String {
+    format!("{session:016x}.json")
+}

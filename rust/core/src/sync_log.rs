@@ -1,0 +1,407 @@
+//! The sync log: what a power cut must not take from the journals.
+//!
+//! Syncing every stream's journal each second would write 8 KB to the device for each of a hundred quiet containers.
+//! Instead the journal bytes of all streams that are in no synced block yet are copied into one file, and that is
+//! synced once.
+//!
+//! ```text
+//! log    = header (32 bytes: magic, boot id, CRC32C) | record ...
+//! record = length u32 | CRC32C u32 | fields (42 bytes) | container id | journal bytes
+//! ```
+//!
+//! A record stands for whole frames of one generation and says where they belong, as a generation's header page does.
+//! After a start of the machine journal files prove nothing (pages may be stale or zero), so they are made anew from
+//! the records; what was taken since the last record is lost. Under the same start the files are worth more, and the log
+//! is only begun anew.
+//!
+//! A log file goes when everything in it lies in synced blocks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::disk::{Disk, DiskFile, OpenMode, is_missing, numbered_name, parse_numbered_name};
+use crate::error::{Error, Result};
+use crate::journal::{BootId, GenerationHeader, RECOVERED, write_recovered};
+
+const MAGIC: [u8; 8] = *b"LOGSYNC1";
+const HEADER_BYTES: usize = 32;
+const SUFFIX: &str = ".sync";
+
+/// length, CRC32C
+const PREFIX_BYTES: usize = 8;
+
+/// number, session, position, first sequence number, time; length of the container id
+const FIELDS_BYTES: usize = 42;
+
+/// LIMIT: the longest record that is read. A stream with 256 KiB is cut into blocks instead of being logged; a frame
+/// may come on top.
+const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// A file is followed by another at this size or age, so that old ones can go.
+const FILE_BYTES: u64 = 8 << 20;
+const FILE_AGE: Duration = Duration::from_secs(60);
+
+/// Where the journal bytes of a record belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The stream.
+    pub container_id: String,
+    /// The generation, as if it began with these bytes.
+    pub header: GenerationHeader,
+}
+
+/// How far a stream is logged in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// The generation.
+    pub generation: u64,
+    /// The session's position behind the last byte.
+    pub position: u64,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    marks: HashMap<String, Mark>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: Box<dyn DiskFile>,
+    log: LogFile,
+    bytes: u64,
+    begun_at: Instant,
+    is_synced: bool,
+}
+
+/// What was found when the log was opened.
+#[derive(Debug)]
+pub struct Found {
+    /// The log, begun anew.
+    pub log: SyncLog,
+    /// It was left behind under another start of the machine.
+    pub is_after_power_cut: bool,
+}
+
+/// Appends to the newest log file.
+#[derive(Debug)]
+pub struct SyncLog {
+    folder: PathBuf,
+    boot_id: BootId,
+    next_number: u64,
+    /// Raised whenever all has to be logged again, because what was logged may be lost.
+    epoch: u64,
+    current: Option<Current>,
+    old: Vec<LogFile>,
+}
+
+fn encode_header(boot_id: &BootId) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend_from_slice(&MAGIC);
+    header.extend_from_slice(boot_id);
+    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+    header.resize(HEADER_BYTES, 0);
+    header
+}
+
+fn encode_record(place: &Place, bytes: &[u8]) -> Vec<u8> {
+    let header = &place.header;
+    let mut body = Vec::with_capacity(FIELDS_BYTES + place.container_id.len() + bytes.len());
+    for word in [
+        header.number,
+        header.session,
+        header.start,
+        header.first_sequence,
+    ] {
+        body.extend_from_slice(&word.to_le_bytes());
+    }
+    body.extend_from_slice(&header.created_ns.to_le_bytes());
+    // A container id has at most 128 bytes.
+    body.extend_from_slice(
+        &u16::try_from(place.container_id.len())
+            .unwrap_or(u16::MAX)
+            .to_le_bytes(),
+    );
+    body.extend_from_slice(place.container_id.as_bytes());
+    body.extend_from_slice(bytes);
+    let mut record = Vec::with_capacity(PREFIX_BYTES + body.len());
+    record.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    record.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    record.extend_from_slice(&body);
+    record
+}
+
+/// Takes a record off the front; `None` where none is whole.
+fn take_record<'a>(log: &mut &'a [u8]) -> Option<(Place, &'a [u8])> {
+    let (length, rest) = log.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let (mut body, rest) = rest.split_at_checked(length.min(MAX_RECORD_BYTES + 1))?;
+    if body.len() != length || u32::from_le_bytes(*crc) != crc32c::crc32c(body) {
+        return None;
+    }
+    *log = rest;
+    let mut word = || {
+        let (word, rest) = body.split_first_chunk::<8>()?;
+        body = rest;
+        Some(*word)
+    };
+    let header = GenerationHeader {
+        number: u64::from_le_bytes(word()?),
+        session: u64::from_le_bytes(word()?),
+        start: u64::from_le_bytes(word()?),
+        first_sequence: u64::from_le_bytes(word()?),
+        created_ns: i64::from_le_bytes(word()?),
+        initial_bytes: 0,
+        boot_id: RECOVERED,
+    };
+    let (id_bytes, body) = body.split_first_chunk::<2>()?;
+    let (container_id, bytes) = body.split_at_checked(u16::from_le_bytes(*id_bytes).into())?;
+    Some((
+        Place {
+            container_id: String::from_utf8(container_id.to_vec()).ok()?,
+            header,
+        },
+        bytes,
+    ))
+}
+
+/// The records of a log file that was written under another start of the machine; none when it is of this one.
+fn foreign_records<'a>(log: &'a [u8], boot_id: &BootId) -> Option<&'a [u8]> {
+    let (header, records) = log.split_at_checked(HEADER_BYTES)?;
+    let is_ours = header == encode_header(boot_id);
+    let (fields, rest) = header.split_at_checked(MAGIC.len() + boot_id.len())?;
+    let is_whole =
+        fields.starts_with(&MAGIC) && rest.starts_with(&crc32c::crc32c(fields).to_le_bytes());
+    (is_whole && !is_ours).then_some(records)
+}
+
+/// A generation as the records give it.
+struct Rebuilt {
+    header: GenerationHeader,
+    bytes: Vec<u8>,
+}
+
+impl Rebuilt {
+    /// Adds a later record of the same generation. One that does not follow begins anew: what it skips lies in blocks.
+    fn add(&mut self, header: GenerationHeader, bytes: &[u8]) {
+        if self.header.start + self.bytes.len() as u64 == header.start {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            *self = Self {
+                header,
+                bytes: bytes.to_vec(),
+            };
+        }
+    }
+}
+
+impl SyncLog {
+    /// Opens the log in `folder`: after a power cut journals are made anew in `containers`, then the old files go.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn open(
+        disk: &dyn Disk,
+        folder: &Path,
+        containers: &Path,
+        boot_id: BootId,
+    ) -> Result<Found> {
+        disk.create_folder(folder)
+            .map_err(Error::io("create", folder))?;
+        let listed = disk.list(folder).map_err(Error::io("list", folder))?;
+        let mut numbers: Vec<u64> = listed
+            .iter()
+            .filter_map(|file| parse_numbered_name(&file.name, SUFFIX))
+            .collect();
+        numbers.sort_unstable();
+        let mut rebuilt: BTreeMap<(String, u64), Rebuilt> = BTreeMap::new();
+        let mut is_after_power_cut = false;
+        for &number in &numbers {
+            let path = folder.join(numbered_name(number, SUFFIX));
+            let log = read_whole(disk, &path)?;
+            let Some(mut records) = foreign_records(&log, &boot_id) else {
+                continue;
+            };
+            is_after_power_cut = true;
+            while let Some((place, bytes)) = take_record(&mut records) {
+                let key = (place.container_id, place.header.number);
+                match rebuilt.get_mut(&key) {
+                    Some(generation) => generation.add(place.header, bytes),
+                    None => drop(rebuilt.insert(
+                        key,
+                        Rebuilt {
+                            header: place.header,
+                            bytes: bytes.to_vec(),
+                        },
+                    )),
+                }
+            }
+        }
+        for ((container_id, _), generation) in &rebuilt {
+            write_recovered(
+                disk,
+                &containers.join(container_id),
+                &generation.header,
+                &generation.bytes,
+            )?;
+        }
+        // ORDER: the journals are synced before the log that they were made from goes.
+        for &number in &numbers {
+            let path = folder.join(numbered_name(number, SUFFIX));
+            disk.remove_file(&path)
+                .map_err(Error::io("remove", &path))?;
+        }
+        let next_number = numbers.last().map_or(0, |last| last + 1);
+        // A file is there from the beginning: its absence says that the store was closed.
+        let current = Some(Current::create(disk, folder, next_number, &boot_id)?);
+        let log = Self {
+            folder: folder.to_owned(),
+            boot_id,
+            next_number,
+            epoch: 0,
+            current,
+            old: Vec::new(),
+        };
+        Ok(Found {
+            log,
+            is_after_power_cut,
+        })
+    }
+
+    /// Whoever has logged under another epoch has to log again.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Adds whole frames of a stream. They survive a power cut once `sync` has succeeded.
+    ///
+    /// # Errors
+    /// The disk refused; nothing that was logged counts any more.
+    pub fn append(&mut self, disk: &dyn Disk, place: &Place, bytes: &[u8]) -> Result<()> {
+        let appended = self.try_append(disk, place, bytes);
+        if appended.is_err() {
+            self.give_up();
+        }
+        appended
+    }
+
+    fn try_append(&mut self, disk: &dyn Disk, place: &Place, bytes: &[u8]) -> Result<()> {
+        let record = encode_record(place, bytes);
+        let current = match &mut self.current {
+            Some(current) => current,
+            None => self.current.insert(Current::create(
+                disk,
+                &self.folder,
+                self.next_number,
+                &self.boot_id,
+            )?),
+        };
+        current
+            .file
+            .write_all_at(&record, current.bytes)
+            .map_err(Error::io("append to", &current.log.path))?;
+        current.bytes += record.len() as u64;
+        current.is_synced = false;
+        let mark = Mark {
+            generation: place.header.number,
+            position: place.header.start + bytes.len() as u64,
+        };
+        current.log.marks.insert(place.container_id.clone(), mark);
+        Ok(())
+    }
+
+    /// Makes all that was appended survive a power cut, and removes files in which nothing counts any more.
+    ///
+    /// # Errors
+    /// The disk failed; nothing that was logged counts any more.
+    pub fn sync(
+        &mut self,
+        disk: &dyn Disk,
+        is_in_blocks: impl Fn(&str, Mark) -> bool,
+    ) -> Result<()> {
+        if let Some(current) = &mut self.current {
+            if !current.is_synced {
+                let synced = current
+                    .file
+                    .sync()
+                    .map_err(Error::io("sync", &current.log.path));
+                if synced.is_err() {
+                    self.give_up();
+                    return synced;
+                }
+                current.is_synced = true;
+            }
+            if current.bytes >= FILE_BYTES || current.begun_at.elapsed() >= FILE_AGE {
+                self.next_number += 1;
+                self.old
+                    .extend(self.current.take().map(|current| current.log));
+            }
+        }
+        self.old.retain_mut(|log| {
+            log.marks
+                .retain(|container_id, mark| !is_in_blocks(container_id, *mark));
+            // A file that cannot be removed now is removed by the next opening.
+            !(log.marks.is_empty() && disk.remove_file(&log.path).is_ok())
+        });
+        Ok(())
+    }
+
+    /// Removes all files: everything lies in synced blocks.
+    pub fn remove(self, disk: &dyn Disk) {
+        let current = self.current.map(|current| current.log);
+        for log in current.into_iter().chain(self.old) {
+            // What stays makes the next opening look more closely, no more.
+            let _ = disk.remove_file(&log.path);
+        }
+    }
+
+    /// After an error nothing more may be promised of what was logged: everything is logged again, into a new file.
+    fn give_up(&mut self) {
+        self.epoch += 1;
+        self.next_number += 1;
+        self.old
+            .extend(self.current.take().map(|current| current.log));
+    }
+}
+
+impl Current {
+    fn create(disk: &dyn Disk, folder: &Path, number: u64, boot_id: &BootId) -> Result<Self> {
+        let path = folder.join(numbered_name(number, SUFFIX));
+        let file = disk
+            .open(&path, OpenMode::Create)
+            .map_err(Error::io("create", &path))?;
+        file.write_all_at(&encode_header(boot_id), 0)
+            .map_err(Error::io("write", &path))?;
+        disk.sync_folder(folder)
+            .map_err(Error::io("sync", folder))?;
+        let log = LogFile {
+            path,
+            marks: HashMap::new(),
+        };
+        Ok(Self {
+            file,
+            log,
+            bytes: HEADER_BYTES as u64,
+            begun_at: Instant::now(),
+            is_synced: false,
+        })
+    }
+}
+
+fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read);
+    if is_missing(&file) {
+        return Ok(Vec::new());
+    }
+    let file = file.map_err(Error::io("open", path))?;
+    let bytes = file.bytes().map_err(Error::io("stat", path))?;
+    let length = usize::try_from(bytes)
+        .map_err(|_| Error::io("read", path)(io::ErrorKind::FileTooLarge.into()))?;
+    let mut content = vec![0; length];
+    file.read_exact_at(&mut content, 0)
+        .map_err(Error::io("read", path))?;
+    Ok(content)
+}

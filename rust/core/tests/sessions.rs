@@ -1,0 +1,589 @@
+//! From a FIFO to a reader, through real files and threads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test looks at files from outside"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use logboom_core::clock::Clock;
+use logboom_core::disk::SystemDisk;
+use logboom_core::store::Store;
+use logboom_core::stream::{CutWhen, Limits, Progress, Query, Tools};
+use support::{Host, Line, decode_frames, frame, line, list, read_to_end, wait_readable};
+
+fn many(count: usize) -> Vec<Line> {
+    (0..count)
+        .map(|index| {
+            line(
+                1_000_000 + i64::try_from(index).unwrap(),
+                format!("line {index} of a container that prints"),
+            )
+        })
+        .collect()
+}
+
+fn is_cut(folder: &Path) -> bool {
+    let names = list(folder);
+    !names.is_empty()
+        && names.iter().all(|name| !name.ends_with(".journal"))
+        && names.iter().any(|name| name.ends_with(".zst"))
+}
+
+#[test]
+fn what_was_written_is_read_at_once() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(100);
+    container.print(&lines);
+    assert!(host.read_all("web") == lines);
+}
+
+#[test]
+fn a_stopped_container_is_one_text_file_for_zstdcat() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(50_000);
+    container.print(&lines);
+    assert!(host.stop(&mut container));
+    host.wait_until(is_cut, "web");
+    let text: Vec<u8> = lines
+        .iter()
+        .flat_map(|line| [line.text.as_slice(), b"\n"].concat())
+        .collect();
+    let segments: Vec<_> = list(&host.stream_folder("web"))
+        .into_iter()
+        .filter(|name| name.ends_with(".zst"))
+        .collect();
+    let shown = Command::new("zstdcat")
+        .args(&segments)
+        .current_dir(host.stream_folder("web"))
+        .output()
+        .unwrap();
+    assert!(
+        shown.stdout == text,
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    assert!(host.read_all("web") == lines);
+}
+
+#[test]
+fn a_new_worker_goes_on_where_the_old_one_stopped() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(30_000);
+    container.print(&lines[..10_000]);
+    assert_eq!(host.read_all("web").len(), 10_000);
+    host.restart();
+    container.print(&lines[10_000..]);
+    assert!(host.read_all("web") == lines);
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    assert!(host.read_all("web") == lines);
+}
+
+#[test]
+fn tail_since_and_until_give_what_moby_expects() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    // The last entry is older: somebody set the clock back.
+    let times = [10, 20, 30, 40, 50, 5];
+    let lines: Vec<Line> = times
+        .iter()
+        .map(|&time| line(time, format!("at {time}")))
+        .collect();
+    container.print(&lines);
+    let pick = |query: Query| -> Vec<i64> {
+        host.read("web", &query)
+            .iter()
+            .map(|line| line.time_ns)
+            .collect()
+    };
+    let query = Query::default();
+    assert_eq!(
+        pick(Query {
+            tail: Some(2),
+            ..query
+        }),
+        [50, 5]
+    );
+    assert_eq!(
+        pick(Query {
+            tail: Some(0),
+            ..query
+        }),
+        [0; 0]
+    );
+    assert_eq!(
+        pick(Query {
+            tail: Some(100),
+            ..query
+        }),
+        times
+    );
+    assert_eq!(
+        pick(Query {
+            since_ns: Some(40),
+            ..query
+        }),
+        [40, 50, 5]
+    );
+    assert_eq!(
+        pick(Query {
+            since_ns: Some(40),
+            tail: Some(1),
+            ..query
+        }),
+        [0; 0]
+    );
+    assert_eq!(
+        pick(Query {
+            since_ns: Some(20),
+            tail: Some(3),
+            ..query
+        }),
+        [40, 50, 5]
+    );
+    assert_eq!(
+        pick(Query {
+            until_ns: Some(30),
+            ..query
+        }),
+        [10, 20, 30]
+    );
+    assert_eq!(
+        pick(Query {
+            since_ns: Some(20),
+            until_ns: Some(40),
+            ..query
+        }),
+        [20, 30, 40]
+    );
+}
+
+#[test]
+fn tail_and_since_find_their_place_across_blocks_and_segments() {
+    let mut host = Host::new();
+    let limits = Limits {
+        segment_bytes: 20_000,
+        ..Host::limits()
+    };
+    let mut container = host.run_with("web", limits);
+    let lines = many(200_000);
+    container.print(&lines);
+    let total = lines.len();
+    for round in 0..2 {
+        for tail in [1, 10, 5_000, 20_000, 123_456, total] {
+            let found = host.read(
+                "web",
+                &Query {
+                    tail: Some(tail as u64),
+                    ..Query::default()
+                },
+            );
+            assert_eq!(found, lines[total - tail..], "tail {tail}, round {round}");
+            let since_ns = Some(lines[total - tail].time_ns);
+            let found = host.read(
+                "web",
+                &Query {
+                    since_ns,
+                    ..Query::default()
+                },
+            );
+            assert_eq!(
+                found,
+                lines[total - tail..],
+                "since {since_ns:?}, round {round}"
+            );
+        }
+        if round == 0 {
+            host.stop(&mut container);
+            host.wait_until(is_cut, "web");
+            host.restart();
+        }
+    }
+    assert!(
+        list(&host.stream_folder("web"))
+            .iter()
+            .filter(|name| name.ends_with(".zst"))
+            .count()
+            > 3
+    );
+}
+
+#[test]
+fn a_follower_gets_everything_and_ends_with_its_session() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(40_000);
+    container.print(&lines[..10]);
+    let mut replay = host
+        .core()
+        .read(
+            "web",
+            &Query {
+                follow: true,
+                ..Query::default()
+            },
+        )
+        .unwrap();
+    let follower = std::thread::spawn(move || {
+        let mut frames = Vec::new();
+        loop {
+            match replay.next_frames(1 << 16, &mut frames) {
+                Progress::More => {}
+                Progress::Wait => wait_readable(&replay),
+                Progress::End => return decode_frames(&frames),
+            }
+        }
+    });
+    container.print(&lines[10..]);
+    host.stop(&mut container);
+    assert_eq!(follower.join().unwrap(), lines);
+}
+
+#[test]
+fn a_container_that_never_printed_leaves_no_trace() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    assert_eq!(host.read_all("web"), []);
+    assert!(host.stop(&mut container));
+    let records = host.folder.path().join("run/docker/logboom");
+    host.wait_until(|_| list(&records).is_empty(), "web");
+    assert!(!host.stream_folder("web").exists());
+}
+
+#[test]
+fn damaged_bytes_become_one_entry_and_what_follows_is_found() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(4);
+    container.print(&lines[..2]);
+    container.write(&[0xff; 300]);
+    container.print(&lines[2..]);
+    let found = host.read_all("web");
+    assert_eq!(found.len(), 5);
+    assert_eq!(found[..2], lines[..2]);
+    assert_eq!(found[3..], lines[2..]);
+    assert_eq!(found[2].source, "stderr");
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    assert_eq!(host.read_all("web"), found);
+    let folder = host.stream_folder("web");
+    let kept = list(&folder)
+        .into_iter()
+        .find(|name| name.ends_with(".damaged"))
+        .unwrap();
+    assert_eq!(std::fs::read(folder.join(&kept)).unwrap(), [0xff; 300]);
+    assert!(String::from_utf8_lossy(&found[2].text).contains(&kept));
+}
+
+#[test]
+fn two_sessions_of_one_container_keep_all_entries_of_both() {
+    let mut host = Host::new();
+    let mut first = host.run("web");
+    let mut second = host.run("web");
+    let lines = many(2_000);
+    let long = frame(&line(7, vec![b'x'; 9_000]));
+    for (index, pair) in lines.chunks(2).enumerate() {
+        first.print(&pair[..1]);
+        second.print(&pair[1..]);
+        if index == 500 {
+            // A frame that is torn while the other session prints.
+            first.write(&long[..5_000]);
+            assert_eq!(host.read_all("web").len(), 1_002);
+            second.print(&[line(8, "between")]);
+            assert_eq!(host.read_all("web").len(), 1_003);
+            first.write(&long[5_000..]);
+        }
+    }
+    let found = host.read_all("web");
+    assert_eq!(found.len(), 2_002);
+    for half in 0..2 {
+        let printed: Vec<_> = lines.iter().skip(half).step_by(2).collect();
+        let kept: Vec<_> = found
+            .iter()
+            .filter(|entry| {
+                printed
+                    .binary_search_by_key(&entry.time_ns, |line| line.time_ns)
+                    .is_ok()
+            })
+            .collect();
+        assert_eq!(kept, printed);
+    }
+    host.stop(&mut first);
+    host.stop(&mut second);
+    host.wait_until(is_cut, "web");
+    assert_eq!(host.read_all("web"), found);
+    host.restart();
+    assert_eq!(host.read_all("web"), found);
+}
+
+#[test]
+fn an_abandoned_fifo_is_emptied_and_removed() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(10);
+    container.print(&lines);
+    container.abandon();
+    host.wait_until(is_cut, "web");
+    assert!(host.read_all("web") == lines);
+    let fifo = host
+        .folder
+        .path()
+        .join(container.file.trim_start_matches('/'));
+    host.wait_until(|_| !fifo.exists(), "web");
+    assert!(!host.stop(&mut container));
+}
+
+#[test]
+fn a_fifo_that_was_abandoned_while_no_worker_ran_is_removed() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(10);
+    container.print(&lines);
+    assert_eq!(host.read_all("web"), lines);
+    host.core = None;
+    container.abandon();
+    host.start();
+    let fifo = host
+        .folder
+        .path()
+        .join(container.file.trim_start_matches('/'));
+    host.wait_until(|_| !fifo.exists(), "web");
+    host.wait_until(is_cut, "web");
+    assert_eq!(host.read_all("web"), lines);
+}
+
+#[test]
+fn entries_behind_a_very_long_one_are_seen_at_once() {
+    // Once a frame was longer than a chunk, nothing was published before as many bytes had come again.
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = [line(1, vec![b'x'; 900_000]), line(2, "short")];
+    for part in lines
+        .iter()
+        .flat_map(frame)
+        .collect::<Vec<u8>>()
+        .chunks(30_000)
+    {
+        container.write(part);
+        host.read_all("web");
+    }
+    assert!(host.read_all("web") == lines);
+    container.print(&lines[1..]);
+    assert_eq!(host.read_all("web").len(), 3);
+}
+
+#[test]
+fn a_reader_that_stands_still_sees_what_it_was_promised() {
+    let mut host = Host::new();
+    let mut container = host.run_with(
+        "web",
+        Limits {
+            segment_bytes: 100_000,
+            ..Host::limits()
+        },
+    );
+    let lines = many(60_000);
+    container.print(&lines[..50_000]);
+    let mut replay = host.core().read("web", &Query::default()).unwrap();
+    container.print(&lines[50_000..]);
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    assert_eq!(read_to_end(&mut replay), lines[..50_000]);
+}
+
+#[test]
+fn the_oldest_segments_go_when_the_stream_is_too_large() {
+    let mut host = Host::new();
+    let limits = Limits {
+        segment_bytes: 200_000,
+        stream_bytes: Some(1_000_000),
+        ..Host::limits()
+    };
+    let mut container = host.run_with("web", limits);
+    // Lines that hardly compress: several times what the stream may keep.
+    let mut random = 88_172_645_463_325_252_u64;
+    let lines: Vec<Line> = (0..200_000)
+        .map(|time_ns| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            line(
+                1_000_000 + time_ns,
+                format!("{random:016x}{:016x}", random.rotate_left(23)),
+            )
+        })
+        .collect();
+    container.print(&lines);
+    host.stop(&mut container);
+    let bytes = |folder: &Path| -> u64 {
+        list(folder)
+            .iter()
+            .filter_map(|name| folder.join(name).metadata().ok())
+            .map(|file| file.len())
+            .sum()
+    };
+    host.wait_until(|folder| is_cut(folder) && bytes(folder) <= 1_010_000, "web");
+    let found = host.read_all("web");
+    assert!(found.len() < lines.len());
+    assert!(
+        found.len() > lines.len() / 20,
+        "more went than had to: {}",
+        found.len()
+    );
+    assert!(found == lines[lines.len() - found.len()..]);
+}
+
+#[test]
+fn a_stream_that_age_has_emptied_goes_and_its_numbers_do_not_come_again() {
+    let mut host = Host::new();
+    let limits = Limits {
+        max_age_s: Some(3_600),
+        ..Host::limits()
+    };
+    let mut container = host.run_with("web", limits);
+    let newest_ns = Clock::System.now_ns();
+    let lines: Vec<Line> = (0..1_000)
+        .map(|index| line(newest_ns - 999 + index, "old"))
+        .collect();
+    container.print(&lines);
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    host.core = None;
+
+    let store = Store::new(host.data(), Arc::new(SystemDisk), [7; 16]);
+    let stream = store.stream("web").unwrap();
+    for (age_s, is_left) in [(3_600, true), (3_601, false)] {
+        stream
+            .cut(
+                CutWhen::Full,
+                newest_ns + age_s * 1_000_000_000,
+                &mut Tools::default(),
+            )
+            .unwrap();
+        store.remove_empty(&stream).unwrap();
+        assert_eq!(host.stream_folder("web").exists(), is_left, "{age_s} s");
+    }
+    store.close();
+
+    host.start();
+    let mut container = host.run("web");
+    container.print(&many(1));
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    assert!(list(&host.stream_folder("web")).contains(&format!("{:020}.zst", 1_000)));
+}
+
+#[test]
+fn a_store_that_refuses_costs_entries_that_are_counted_and_named() {
+    let mut host = Host::new();
+    host.core = None;
+    // A file stands where the store keeps its streams.
+    std::fs::create_dir_all(host.data()).unwrap();
+    let in_the_way = host.data().join("containers");
+    std::fs::write(&in_the_way, "").unwrap();
+    host.start();
+    let mut container = host.run("web");
+    let lines = many(100);
+    container.print(&lines[..60]);
+    let dropped = || {
+        host.core()
+            .statistics()
+            .into_iter()
+            .find(|(name, _)| *name == "dropped_entries_total")
+            .unwrap()
+            .1
+    };
+    host.wait_until(|_| dropped() == 60, "web");
+    assert!(host.core().read("web", &Query::default()).is_err());
+    std::fs::remove_file(&in_the_way).unwrap();
+    host.wait_until(Path::exists, "web");
+    container.print(&lines[60..]);
+    let found = host.read_all("web");
+    assert_eq!(found[1..], lines[60..]);
+    let notice = String::from_utf8_lossy(&found[0].text);
+    assert!(notice.starts_with("logboom: 60 entries "), "{notice}");
+}
+
+#[test]
+fn after_a_power_cut_what_the_sync_log_holds_is_there_and_nothing_is_read_wrong() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(1_000);
+    container.print(&lines[..700]);
+    assert_eq!(host.read_all("web").len(), 700);
+    let sync = host.data().join("sync");
+    let logged = || -> u64 {
+        list(&sync)
+            .iter()
+            .map(|name| sync.join(name).metadata().unwrap().len())
+            .sum()
+    };
+    host.wait_until(|_| logged() > 700 * 40, "web");
+    let is_settled = logged();
+    let last_shown = 700;
+    // What the disk holds at the cut: the journal file with its size, but with zeros in place of pages.
+    let folder = host.stream_folder("web");
+    let copy = host.folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for name in list(&sync) {
+        std::fs::copy(sync.join(&name), copy.join(&name)).unwrap();
+    }
+    assert_eq!(logged(), is_settled);
+    let journal = list(&folder)
+        .into_iter()
+        .find(|name| name.ends_with(".journal"))
+        .unwrap();
+    let journal_bytes = std::fs::read(folder.join(&journal)).unwrap();
+    container.abandon();
+    host.core = None;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let mut torn = journal_bytes[..4096].to_vec();
+    torn.resize(journal_bytes.len(), 0);
+    other_boot(&mut torn, 56);
+    std::fs::write(folder.join(&journal), torn).unwrap();
+    std::fs::create_dir_all(&sync).unwrap();
+    for name in list(&copy) {
+        let mut log = std::fs::read(copy.join(&name)).unwrap();
+        other_boot(&mut log, 8);
+        std::fs::write(sync.join(&name), log).unwrap();
+    }
+
+    host.start();
+    assert_eq!(host.read_all("web"), lines[..last_shown]);
+    let mut container = host.run("web");
+    container.print(&lines[last_shown..]);
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    assert!(host.read_all("web") == lines);
+    let tail = host.read(
+        "web",
+        &Query {
+            tail: Some(400),
+            ..Query::default()
+        },
+    );
+    assert!(tail == lines[600..]);
+}
+
+/// Makes a header that ends with a boot id and its checksum one of another machine start.
+fn other_boot(file: &mut [u8], at: usize) {
+    file[at] ^= 0xff;
+    let end = at + 16;
+    let crc = crc32c::crc32c(&file[..end]);
+    file[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+}

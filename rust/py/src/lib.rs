@@ -1,0 +1,27 @@
+//! The Python module `logboom._core`: conversions only. Its documentation is `python/logboom/_core.pyi`.
+
+mod errors;
+mod pattern;
+mod reader;
+mod store;
+
+use pyo3::pymodule;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::errors::{
+        ClosedError, InvalidArgumentError, LogboomError, SessionExistsError, StorageError,
+    };
+    #[pymodule_export]
+    use crate::pattern::Pattern;
+    #[pymodule_export]
+    use crate::reader::Reader;
+    #[pymodule_export]
+    use crate::store::Store;
+
+    #[pyo3::pyfunction]
+    fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}

@@ -1,0 +1,107 @@
+//! The store.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use logboom_core::clock::Clock;
+use logboom_core::stream::{Limits, Query};
+use logboom_core::{Core, Settings};
+use pyo3::prelude::*;
+
+use crate::errors::to_python;
+use crate::reader::Reader;
+
+/// All streams of one data folder, and the intake that fills them.
+#[pyclass(frozen, module = "logboom._core")]
+pub(crate) struct Store(Core);
+
+#[pymethods]
+impl Store {
+    #[staticmethod]
+    #[pyo3(signature = (*, data, fifo_root, block_seconds, pipe_budget_bytes))]
+    fn open(
+        py: Python<'_>,
+        data: PathBuf,
+        fifo_root: PathBuf,
+        block_seconds: u64,
+        pipe_budget_bytes: u64,
+    ) -> PyResult<Self> {
+        let settings = Settings {
+            data,
+            // What dockerd names is absolute; without a prefix it is looked up from the root.
+            fifo_root: PathBuf::from("/").join(fifo_root),
+            block_after: Duration::from_secs(block_seconds),
+            pipe_budget_bytes,
+            clock: Clock::System,
+        };
+        py.detach(|| Core::open(settings))
+            .map(Self)
+            .map_err(to_python)
+    }
+
+    #[pyo3(signature = (*, file, container_id, facts, segment_bytes, stream_bytes, max_age_s, compress))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn start_session(
+        &self,
+        py: Python<'_>,
+        file: &str,
+        container_id: &str,
+        facts: &str,
+        segment_bytes: u64,
+        stream_bytes: Option<u64>,
+        max_age_s: Option<u64>,
+        compress: bool,
+    ) -> PyResult<()> {
+        let limits = Limits {
+            segment_bytes,
+            stream_bytes,
+            max_age_s,
+            compress,
+        };
+        py.detach(|| self.0.start_session(file, container_id, facts, limits))
+            .map_err(to_python)
+    }
+
+    #[pyo3(signature = (*, file))]
+    fn stop_session(&self, py: Python<'_>, file: &str) -> PyResult<bool> {
+        py.detach(|| self.0.stop_session(file)).map_err(to_python)
+    }
+
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.drain()).map_err(to_python)
+    }
+
+    #[pyo3(signature = (*, container_id, tail, since_ns, until_ns, follow))]
+    fn read(
+        &self,
+        py: Python<'_>,
+        container_id: &str,
+        tail: Option<u64>,
+        since_ns: Option<i64>,
+        until_ns: Option<i64>,
+        follow: bool,
+    ) -> PyResult<Reader> {
+        let query = Query {
+            tail,
+            since_ns,
+            until_ns,
+            follow,
+        };
+        py.detach(|| self.0.read(container_id, &query))
+            .map(Reader::new)
+            .map_err(to_python)
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.0.fault()
+    }
+
+    fn statistics(&self) -> HashMap<&'static str, u64> {
+        self.0.statistics().into_iter().collect()
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
