@@ -1,0 +1,184 @@
+"""The Rust core: intake, store and readers.
+
+Log lines never pass through Python on their way to disk, and the core never calls Python: waking is a file
+descriptor (an eventfd) that ``trio.lowlevel.wait_readable`` waits on.
+
+Calls marked *may block* do file I/O or wait for an intake thread, with the GIL released; make them through
+``logboom.threads.run_in_core``. All others return at once.
+
+Times are ``int`` nanoseconds since the Unix epoch. Sizes are ``int`` bytes.
+"""
+
+from typing import final
+
+__all__ = [
+    "ClosedError",
+    "InvalidArgumentError",
+    "LogboomError",
+    "Pattern",
+    "Reader",
+    "SessionExistsError",
+    "StorageError",
+    "Store",
+    "version",
+]
+
+def version() -> str:
+    """The version of the core, which is that of the whole project."""
+
+class LogboomError(Exception):
+    """Base of everything the core raises."""
+
+class InvalidArgumentError(LogboomError):
+    """The caller gave something that cannot be used; the message says what, where and why."""
+
+class SessionExistsError(LogboomError):
+    """The FIFO belongs to a session that is already running."""
+
+class StorageError(LogboomError):
+    """The disk failed, or what lies on it is damaged or newer than this version.
+
+    The message names the operation, the path and the cause.
+    """
+
+class ClosedError(LogboomError):
+    """The store has been closed."""
+
+@final
+class Store:
+    """All streams of one data folder, and the intake that fills them."""
+
+    @staticmethod
+    def open(*, data: str, fifo_root: str, block_seconds: int, pipe_budget_bytes: int) -> Store:
+        """Start the intake and find the running sessions again. *May block.*
+
+        A data folder that cannot be used is no error here: containers must start and be read from whatever its
+        state. ``fault`` tells what is wrong, and what cannot be stored is dropped and counted.
+
+        Args:
+            data: the data folder; made when it is missing.
+            fifo_root: put before every path that dockerd names (``""`` in the plugin).
+            block_seconds: a quiet session's journal is compressed after this many seconds.
+            pipe_budget_bytes: how much all FIFOs together may hold above the kernel's default of 64 KiB each.
+
+        Raises:
+            StorageError: no thread, eventfd or epoll instance could be made.
+        """
+
+    def start_session(
+        self,
+        *,
+        file: str,
+        container_id: str,
+        facts: str,
+        segment_bytes: int,
+        stream_bytes: int | None,
+        max_age_s: int | None,
+        compress: bool,
+    ) -> None:
+        """Attach to a FIFO and keep what comes out of it. *May block.*
+
+        The session's record is on disk when this returns, so that a later worker finds it again; where that failed,
+        ``fault`` says so. Nothing is written into the store before the first byte.
+
+        Args:
+            file: the FIFO's path as dockerd names it; below ``/run/docker/logging`` or any other folder.
+            container_id: names the stream's folder; ``[a-zA-Z0-9][a-zA-Z0-9_.-]*``, at most 128 characters.
+            facts: a JSON object with what is known of the container; kept in the store as it is.
+            segment_bytes: a segment is sealed at this stored size.
+            stream_bytes: the oldest segments are deleted above this stored size; ``None``: never.
+            max_age_s: segments whose newest entry is older are deleted; ``None``: never.
+            compress: ``False`` stores the text as it is, in a frame that ``zstdcat`` still reads.
+
+        Raises:
+            InvalidArgumentError: ``file`` is missing, no FIFO, or outside the FIFO root; a bad ``container_id`` or ``facts``.
+            SessionExistsError: the FIFO is already attached.
+        """
+
+    def stop_session(self, *, file: str) -> bool:
+        """Take what is left in the FIFO, then end its session and its followers. *May block.*
+
+        Returns:
+            ``False`` when no session has this FIFO, which is normal after a restart.
+        """
+
+    def drain(self) -> None:
+        """Take what all FIFOs hold right now. *May block.*"""
+
+    def read(
+        self,
+        *,
+        container_id: str,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        follow: bool,
+    ) -> Reader:
+        """A reader whose start and end are fixed when this returns. *May block.*
+
+        The container's FIFOs are drained first, so that all that was written before the call is seen. A container
+        that nothing is known of has an empty stream.
+
+        Args:
+            container_id: whose stream.
+            tail: only the last so many entries of what there is; ``None``: all; ``0``: none.
+            since_ns: skip entries until the first one that is not older; all after it are given.
+            until_ns: end before the first entry that is newer.
+            follow: go on with new entries until the session that runs now has ended; without one, end at once.
+
+        Raises:
+            InvalidArgumentError: a bad ``container_id``.
+            StorageError: the stream cannot be read.
+        """
+
+    def fault(self) -> str | None:
+        """What keeps the store from taking entries, as a sentence; ``None`` when all is well."""
+
+    def statistics(self) -> dict[str, int]:
+        """Counters since the start of this worker, by metric name without its prefix."""
+
+    def close(self) -> None:
+        """Take what is in the FIFOs, compress and sync all, end the threads. Sessions stay attachable. *May block.*
+
+        A second call does nothing. Later calls of other methods raise ``ClosedError``.
+        """
+
+@final
+class Reader:
+    """Walks one stream forwards. Give it up with ``close``."""
+
+    def fileno(self) -> int:
+        """An eventfd that becomes readable when a follower may have more, or has ended."""
+
+    def next_frames(self, max_bytes: int) -> bytes | None:
+        """Entries as the frames that ``ReadLogs`` answers with. *May block* on the disk, never for new entries.
+
+        A frame is a 4-byte big-endian length and a protobuf ``LogEntry`` whose line has its newline again
+        (``entry.proto``). Whole frames only.
+
+        Args:
+            max_bytes: about how much to return, at least one frame.
+
+        Returns:
+            ``b""`` when a follower must wait for ``fileno``; ``None`` at the end of the stream.
+
+        Raises:
+            StorageError: a block cannot be read; the reader is at its end then.
+        """
+
+    def close(self) -> None:
+        """Give up files and memory. A second call does nothing."""
+
+@final
+class Pattern:
+    """A regular expression in RE2's syntax, matched in linear time."""
+
+    def __new__(cls, source: str) -> Pattern:
+        """Compile it.
+
+        Raises:
+            InvalidArgumentError: a syntax error, or a program over the size limit.
+        """
+
+    def search(self, text: str) -> bool:
+        """Whether it matches anywhere in ``text``."""

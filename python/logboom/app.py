@@ -1,0 +1,167 @@
+"""Puts the service together: the store, the plugin's calls, the socket; and the order in which they start and end.
+
+Start: listen, answer what needs no store, open the store, answer the rest. dockerd waits for nothing but the first.
+
+End, on SIGTERM: accept no more, end the followers, answer what is under way, cut who does not take his answer, close the
+store. It must be over within ten seconds, when dockerd kills the plugin; what is not compressed by then is
+recovered by the next worker.
+"""
+
+import logging
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import trio
+
+from logboom import _core
+from logboom.options import default_options
+from logboom.plugin.readlogs import LogStreams
+from logboom.plugin.rpc import PluginRpc
+from logboom.plugin.sessions import Sessions
+from logboom.server import Server, listen
+from logboom.settings import Settings
+from logboom.store import OpenStore, Store
+from logboom.threads import Lane, run_in_core
+
+__all__ = ["open_store", "run", "serve"]
+
+ANSWER_SECONDS: Final = 2.0
+"""How long answers that are under way may take when the service ends."""
+
+STOP_SECONDS: Final = 8
+"""How long the whole end may take. dockerd kills the plugin after 10 s; the supervisor needs a moment, too."""
+
+FAULT_CHECK_SECONDS: Final = 5.0
+"""How often the service's log is told of a store that fails or is well again."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the core's store. May block."""
+    return _core.Store.open(
+        data=settings.data,
+        fifo_root=settings.fifo_root,
+        block_seconds=settings.block_seconds,
+        pipe_budget_bytes=settings.pipe_budget_bytes,
+    )
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingError: the socket cannot be listened on.
+        logboom._core.StorageError: the core cannot run here at all.
+    """
+    _raise_file_limit()
+    trio.run(_run_until_signal, settings)
+
+
+def _raise_file_limit() -> None:
+    """Take all the open files that we may have: each container needs a few, and the usual 1,024 is soon used up."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _run_until_signal(settings: Settings) -> None:
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, signals, stop)
+            await serve(settings, stop)
+            nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(signals: AsyncIterator[int], stop: trio.Event) -> None:
+    async for number in signals:
+        if not stop.is_set():
+            _log.info("%s: stopping", signal.Signals(number).name)
+            _limit_stop()
+            stop.set()
+
+
+def _limit_stop() -> None:
+    """End this process in any case: a hung disk can hold a thread that nothing can cancel."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        _log.error(
+            "not stopped within %d seconds; giving up, the next worker recovers", STOP_SECONDS
+        )
+        os._exit(1)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+
+
+async def serve(
+    settings: Settings,
+    stop: trio.Event,
+    *,
+    opener: Callable[[Settings], Store] = open_store,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen, open the store, serve until ``stop`` is set, and end in order.
+
+    Args:
+        settings: all settings.
+        stop: asks for the end.
+        opener: opens the store, in a thread.
+        task_status: started when the service listens.
+    """
+    place = OpenStore()
+    streams = LogStreams(place)
+    sessions = Sessions(place, default_options(settings), partial(_has_log, settings.data))
+    server = Server(PluginRpc(sessions, streams), listen(settings.socket))
+    _log.info("listening on %s", settings.socket)
+    task_status.started()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        store = await run_in_core(Lane.STORE, opener, settings)
+        try:
+            place.set(store)
+            _log.info("the store in %s is open", settings.data)
+            await _watch_until(stop, store)
+            await _end_answers(server, streams)
+        finally:
+            with trio.CancelScope(shield=True):
+                await run_in_core(Lane.STORE, store.close)
+            _log.info("the store is closed")
+
+
+async def _watch_until(stop: trio.Event, store: Store) -> None:
+    """Wait for ``stop``; meanwhile tell the service's log when the store fails and when it is well again."""
+    known: str | None = None
+    while not stop.is_set():
+        fault = store.fault()
+        if fault != known:
+            _log.log(
+                *(
+                    (logging.INFO, "the store is well again")
+                    if fault is None
+                    else (logging.ERROR, fault)
+                )
+            )
+            known = fault
+        with trio.move_on_after(FAULT_CHECK_SECONDS):
+            await stop.wait()
+
+
+async def _end_answers(server: Server, streams: LogStreams) -> None:
+    server.stop_accepting()
+    streams.end_followers()
+    with trio.move_on_after(ANSWER_SECONDS):
+        await server.wait_answered()
+    count = server.cut_connections()
+    if count:
+        _log.warning("%d answers were cut since their callers did not take them", count)
+
+
+def _has_log(data: str, container_id: str) -> bool:
+    return Path(data, "containers", container_id).is_dir()

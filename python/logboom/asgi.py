@@ -1,0 +1,118 @@
+"""What HTTP needs here: read a bounded body, answer with JSON, answer with a stream of bytes.
+
+Every answer says ``Connection: close``. dockerd re-sends a request whose connection died with an *empty* body, and a
+kept connection that the server closes while the next request is on its way is just that.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import trio
+
+from logboom.errors import RequestError
+
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "BODY_TIME_LIMIT_S",
+    "Application",
+    "ClientGoneError",
+    "Receive",
+    "Scope",
+    "Send",
+    "read_body",
+    "send_chunk",
+    "send_end",
+    "send_json",
+    "start_stream",
+    "wait_disconnected",
+]
+
+Scope: TypeAlias = dict[str, Any]
+Message: TypeAlias = dict[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_LIMIT_BYTES: Final = 8 * 1024 * 1024
+"""The largest request body. dockerd sends a container's whole environment and all its labels; Linux lets a program
+have about 2 MiB of environment, which JSON may write several times as long."""
+
+BODY_TIME_LIMIT_S: Final = 30
+"""How long a request's body may take to arrive, so that a caller that stops half way does not stay for ever."""
+
+_JSON_HEADERS: Final = ((b"content-type", b"application/json"), (b"connection", b"close"))
+_STREAM_HEADERS: Final = ((b"content-type", b"application/octet-stream"), (b"connection", b"close"))
+
+
+class ClientGoneError(Exception):
+    """The caller hung up before its request was complete: there is nobody to answer."""
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole request body.
+
+    It is read to its end even when it is too long, without being kept: a socket that is closed with unread bytes
+    in it gives the caller an error instead of our answer.
+
+    Raises:
+        RequestError: it is over ``BODY_LIMIT_BYTES``, or took over ``BODY_TIME_LIMIT_S``.
+        ClientGoneError: the caller hung up.
+    """
+    body = bytearray()
+    length_bytes = 0
+    try:
+        with trio.fail_after(BODY_TIME_LIMIT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                chunk: bytes = message.get("body", b"")
+                length_bytes += len(chunk)
+                if length_bytes <= BODY_LIMIT_BYTES:
+                    body += chunk
+                if not message.get("more_body", False):
+                    break
+    except trio.TooSlowError:
+        raise RequestError(
+            408, f"the request did not arrive within {BODY_TIME_LIMIT_S} seconds"
+        ) from None
+    if length_bytes > BODY_LIMIT_BYTES:
+        raise RequestError(
+            413, f"the request has {length_bytes} bytes; the limit is {BODY_LIMIT_BYTES}"
+        )
+    return bytes(body)
+
+
+async def send_json(send: Send, status: int, document: Mapping[str, object]) -> None:
+    """Answer with a JSON document."""
+    body = json.dumps(document).encode()
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [*_JSON_HEADERS, length]}
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def start_stream(send: Send) -> None:
+    """Send the headers of an answer of unknown length; they leave at once."""
+    await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
+
+
+async def send_chunk(send: Send, chunk: bytes) -> None:
+    """Send a part of the answer, and wait until the caller's socket has taken it.
+
+    Give it ``bytes``: the server copies any other kind of buffer, which makes it four times slower.
+    """
+    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def send_end(send: Send) -> None:
+    """End a streamed answer as one that is complete."""
+    await send({"type": "http.response.body"})
+
+
+async def wait_disconnected(receive: Receive) -> None:
+    """Return when the caller has hung up. For after the body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

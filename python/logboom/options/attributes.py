@@ -1,0 +1,65 @@
+"""The options ``labels``, ``labels-regex``, ``env`` and ``env-regex``: what of a container is kept beside its log.
+
+As moby's ``loginfo.go`` does it (``ExtraAttributes``): the lists name keys, the patterns are looked for in keys, and
+an environment variable wins over a label of the same name. No environment value leaves here that was not asked for.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from logboom import _core
+from logboom.errors import ValueSyntaxError
+
+__all__ = ["AttributeChoice", "parse_key_list", "parse_key_pattern"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeChoice:
+    """Which labels and environment variables become attributes."""
+
+    labels: tuple[str, ...] = ()
+    labels_pattern: _core.Pattern | None = field(default=None, repr=False)
+    environment: tuple[str, ...] = ()
+    environment_pattern: _core.Pattern | None = field(default=None, repr=False)
+
+    def choose(self, labels: Mapping[str, str], environment: Iterable[str]) -> dict[str, str]:
+        """The attributes of a container.
+
+        Args:
+            labels: all its labels.
+            environment: all its variables, each ``NAME=value``.
+        """
+        variables = dict(each.split("=", 1) for each in environment if "=" in each)
+        return {
+            **_chosen(labels, self.labels, self.labels_pattern),
+            **_chosen(variables, self.environment, self.environment_pattern),
+        }
+
+
+def parse_key_list(text: str) -> tuple[str, ...]:
+    """Keys with commas between them, taken as they are, spaces too."""
+    return tuple(key for key in text.split(",") if key)
+
+
+def parse_key_pattern(text: str) -> _core.Pattern | None:
+    """A regular expression over keys; none when it is empty.
+
+    Raises:
+        ValueSyntaxError: it cannot be compiled.
+    """
+    if not text:
+        return None
+    try:
+        return _core.Pattern(text)
+    except _core.InvalidArgumentError as error:
+        raise ValueSyntaxError(str(error)) from None
+
+
+def _chosen(
+    values: Mapping[str, str], keys: tuple[str, ...], pattern: _core.Pattern | None
+) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in values.items()
+        if key in keys or (pattern is not None and pattern.search(key))
+    }

@@ -1,0 +1,1 @@
+"""What dockerd asks of a logging plugin: the documents, the calls, and the stream that ``docker logs`` reads."""

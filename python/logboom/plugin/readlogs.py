@@ -1,0 +1,220 @@
+"""The answer to ``ReadLogs``: a stream of frames, for a follower one without an end in sight.
+
+Each answer is one task with its own reader. A client that does not read stops its own task and nothing else; one that
+hangs up cancels it, also while it waits. Whichever way the task ends, the reader is closed.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from logboom import _core
+from logboom.asgi import Receive, Send, send_chunk, send_end, start_stream, wait_disconnected
+from logboom.plugin.documents import ReadLogs
+from logboom.store import OpenStore, Reader, Store
+from logboom.threads import Lane, run_in_core
+
+__all__ = ["CHUNK_BYTES", "LogStreams", "gather_seconds"]
+
+CHUNK_BYTES: Final = 512 * 1024
+"""About how much is fetched and sent at once. From 256 KiB on the cost of a chunk no longer shows; what a reader holds in
+memory grows with it."""
+
+GATHER_SECONDS: Final = 0.002
+"""A follower is sent what came in so long, at most, in one push: a push costs as much as many lines."""
+
+BUSY_GATHER_SECONDS: Final = 0.010
+"""The same while lines come faster than ``BUSY_LINES_PER_SECOND``."""
+
+BUSY_LINES_PER_SECOND: Final = 10_000
+
+UNTIL_GRACE_SECONDS: Final = 0.25
+"""How long after ``until`` a follower still waits for entries of before: dockerd dates them before it writes them."""
+
+CLOCK_CHECK_SECONDS: Final = 5.0
+"""A follower with ``until`` looks at the clock at least so often, for a clock can be set."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+def gather_seconds(line_count: int, elapsed_seconds: float) -> float:
+    """How long to gather for the next push, when the last one brought so many lines after so long a time."""
+    is_busy = line_count > elapsed_seconds * BUSY_LINES_PER_SECOND
+    return BUSY_GATHER_SECONDS if is_busy else GATHER_SECONDS
+
+
+class LogStreams:
+    """All answers to ``ReadLogs`` that are under way.
+
+    Args:
+        open_store: where the store will be.
+        clock_ns: the time of day in nanoseconds since 1970, which entries are dated by.
+    """
+
+    def __init__(self, open_store: OpenStore, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._open_store = open_store
+        self._clock_ns = clock_ns
+        self._answers: set[_Answer] = set()
+        self._is_ending = False
+
+    def end_followers(self) -> None:
+        """Let every follower end when it has sent what there is: the service stops."""
+        self._is_ending = True
+        for answer in self._answers:
+            answer.end_following()
+
+    async def answer(self, request: ReadLogs, receive: Receive, send: Send) -> None:
+        """Stream the entries that the request asks for.
+
+        The headers are sent only when start and end of the reading are fixed, so that whoever has the headers sees
+        everything that is logged later.
+
+        Raises:
+            logboom._core.InvalidArgumentError: before anything has been sent.
+            logboom._core.ClosedError: likewise; the service stops.
+        """
+        store = await self._open_store.wait()
+        answer = _Answer(request, send, self._clock_ns)
+        if self._is_ending:
+            answer.end_following()
+        self._answers.add(answer)
+        try:
+            reader = await _open_reader(store, request)
+            try:
+                is_sent = await self._send_watched(answer, reader, store, receive)
+            finally:
+                reader.close()
+            if is_sent:
+                # ORDER: when the watching is over. The end of an answer looks like a disconnect to who watches, and
+                # being cancelled for it just then would leave hypercorn's connection half closed, for ever.
+                await send_end(send)
+        except _core.StorageError as error:
+            _log.warning("reading the log of %.12s: %s", request.container_id, error)
+            await answer.send_only_notice(f"this log cannot be read: {error}")
+        finally:
+            self._answers.discard(answer)
+
+    async def _send_watched(
+        self, answer: "_Answer", reader: Reader, store: Store, receive: Receive
+    ) -> bool:
+        """Send all but the end; ``False`` when the caller hung up."""
+        is_sent = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_disconnected, receive, nursery.cancel_scope)
+            await answer.send_all(reader, store)
+            is_sent = True
+            nursery.cancel_scope.cancel()
+        return is_sent
+
+
+class _Answer:
+    """One answer: what to send next, and when."""
+
+    def __init__(self, request: ReadLogs, send: Send, clock_ns: Callable[[], int]) -> None:
+        self._request = request
+        self._send = send
+        self._clock_ns = clock_ns
+        # With a time that was past from the beginning only entries decide: theirs may be set back as well.
+        until_ns = request.until_ns
+        self._ends_at_ns = until_ns if until_ns is not None and until_ns > clock_ns() else None
+        self._is_ending = False
+        self._wait: trio.CancelScope | None = None
+        # A follower is live once it has caught up; from then on pushes gather.
+        self._is_live = False
+        self._pushed_at = -math.inf
+        self._gather_seconds = GATHER_SECONDS
+
+    def end_following(self) -> None:
+        """End as if the container had stopped."""
+        self._is_ending = True
+        if self._wait is not None:
+            self._wait.cancel()
+
+    async def send_all(self, reader: Reader, store: Store) -> None:
+        """Send headers and frames, with a notice among them when something is wrong."""
+        await start_stream(self._send)
+        try:
+            await self._send_frames(reader)
+            fault = store.fault()
+            if fault is not None:
+                await self._send_notice(f"new entries cannot be stored: {fault}")
+            while await self._wait_for_more(reader):
+                await self._send_frames(reader)
+        except _core.LogboomError as error:
+            _log.warning("reading the log of %.12s: %s", self._request.container_id, error)
+            await self._send_notice(f"the rest of this log cannot be read: {error}")
+
+    async def send_only_notice(self, text: str) -> None:
+        """Send a whole answer that says why there is nothing else in it."""
+        await start_stream(self._send)
+        await self._send_notice(text)
+        await send_end(self._send)
+
+    async def _send_frames(self, reader: Reader) -> None:
+        """Send all that there is now. At the reader's end, nothing more is waited for."""
+        while not (self._is_ending and self._is_live):
+            if self._is_live:
+                await trio.sleep_until(self._pushed_at + self._gather_seconds)
+            frames = await run_in_core(Lane.READS, reader.next_frames, CHUNK_BYTES)
+            if frames:
+                await self._push(frames)
+                continue
+            self._is_live = True
+            self._is_ending |= frames is None
+            return
+
+    async def _push(self, frames: bytes) -> None:
+        await send_chunk(self._send, frames)
+        now = trio.current_time()
+        if self._request.follow:
+            # A writer that is as fast as this loop would never let it see the end of what there is.
+            self._is_live = len(frames) < CHUNK_BYTES // 2
+            if self._is_live:
+                self._gather_seconds = gather_seconds(frames.count(b"\n"), now - self._pushed_at)
+        self._pushed_at = now
+
+    async def _wait_for_more(self, reader: Reader) -> bool:
+        """Wait until there may be more; ``False``: nothing more will come."""
+        while not self._is_ending:
+            seconds = math.inf
+            if self._ends_at_ns is not None:
+                seconds = (self._ends_at_ns - self._clock_ns()) / 1e9 + UNTIL_GRACE_SECONDS
+                if seconds <= 0:
+                    return False
+                seconds = min(seconds, CLOCK_CHECK_SECONDS)
+            with trio.move_on_after(seconds) as self._wait:
+                await trio.lowlevel.wait_readable(reader.fileno())
+            if not self._wait.cancelled_caught:
+                return True
+        return False
+
+    async def _send_notice(self, text: str) -> None:
+        # Imported here because protobuf takes megabytes and a service that is well never needs it.
+        from logboom.plugin.notice import encode_notice  # noqa: PLC0415
+
+        request = self._request
+        notice = encode_notice(
+            text, now_ns=self._clock_ns(), since_ns=request.since_ns, until_ns=request.until_ns
+        )
+        await send_chunk(self._send, notice)
+
+
+async def _open_reader(store: Store, request: ReadLogs) -> Reader:
+    return await run_in_core(
+        Lane.READS,
+        store.read,
+        container_id=request.container_id,
+        tail=request.tail,
+        since_ns=request.since_ns,
+        until_ns=request.until_ns,
+        follow=request.follow,
+    )
+
+
+async def _cancel_when_disconnected(receive: Receive, cancel_scope: trio.CancelScope) -> None:
+    await wait_disconnected(receive)
+    cancel_scope.cancel()

@@ -1,0 +1,137 @@
+"""What the operator sets for the whole service: ``LOGBOOM_*`` in the environment, and the command line over it.
+
+A plugin that does not start can keep dockerd from starting. So a setting that cannot be read never stops the start:
+its default is used instead, and the fault is handed back to be reported. ``docs/options.md`` documents every setting.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from logboom.errors import ValueSyntaxError
+from logboom.quantities import (
+    parse_boolean,
+    parse_count,
+    parse_size_bytes,
+    parse_unlimited_duration_s,
+    parse_unlimited_size_bytes,
+)
+from logboom.telemetry import LEVELS
+
+__all__ = ["SETTINGS", "Setting", "Settings", "read_settings"]
+
+BLOCK_SECONDS_LIMIT: Final = 86_400
+"""A quiet session's last lines reach a ``.zst`` file within a day at the latest."""
+
+SOCKET_PATH_LIMIT_BYTES: Final = 107
+"""``sun_path`` has 108 bytes with its final NUL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a service, read and checked."""
+
+    data: str
+    """The data folder, an absolute path."""
+    socket: str
+    """Where to listen: the absolute path of a Unix socket, or ``fd://N`` for one that is handed down."""
+    fifo_root: str
+    """Put before every path that dockerd names."""
+    max_size_bytes: int | None
+    max_file: int
+    max_age_s: int | None
+    compress: bool
+    block_seconds: int
+    pipe_budget_bytes: int
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its variable, the field that it fills, and how it is read."""
+
+    variable: str
+    field: str
+    default: str
+    parse: Callable[[str], Any]
+    """Raises ``ValueSyntaxError``."""
+
+
+def _parse_path(text: str) -> str:
+    return os.path.abspath(text)  # noqa: PTH100  (pathlib has no way to do this without the file system)
+
+
+def _parse_prefix(text: str) -> str:
+    return _parse_path(text) if text.strip("/") else ""
+
+
+def _parse_socket(text: str) -> str:
+    if re.fullmatch(r"fd://[0-9]{1,6}", text):
+        return text
+    if "://" in text:
+        raise ValueSyntaxError(f"{text!r} is neither the path of a socket nor fd:// with a number")
+    path = _parse_path(text)
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
+        raise ValueSyntaxError(
+            f"{path!r} is too long; a socket's path has at most {SOCKET_PATH_LIMIT_BYTES} bytes"
+        )
+    return path
+
+
+def _parse_block_seconds(text: str) -> int:
+    seconds = parse_count(text)
+    if seconds > BLOCK_SECONDS_LIMIT:
+        raise ValueSyntaxError(f"{text!r} is more than {BLOCK_SECONDS_LIMIT} seconds")
+    return seconds
+
+
+def _parse_level(text: str) -> str:
+    if text not in LEVELS:
+        raise ValueSyntaxError(f"{text!r} is not one of {', '.join(LEVELS)}")
+    return text
+
+
+SETTINGS: Final = (
+    Setting("LOGBOOM_DATA", "data", "/var/log/logboom", _parse_path),
+    Setting("LOGBOOM_SOCKET", "socket", "/run/docker/plugins/logboom.sock", _parse_socket),
+    Setting("LOGBOOM_FIFO_ROOT", "fifo_root", "", _parse_prefix),
+    Setting("LOGBOOM_MAX_SIZE", "max_size_bytes", "20m", parse_unlimited_size_bytes),
+    Setting("LOGBOOM_MAX_FILE", "max_file", "5", parse_count),
+    Setting("LOGBOOM_MAX_AGE", "max_age_s", "-1", parse_unlimited_duration_s),
+    Setting("LOGBOOM_COMPRESS", "compress", "true", parse_boolean),
+    Setting("LOGBOOM_BLOCK_SECONDS", "block_seconds", "300", _parse_block_seconds),
+    Setting("LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes),
+    Setting("LOGBOOM_LOG_LEVEL", "log_level", "info", _parse_level),
+)
+"""Every setting there is. A test holds ``docs/options.md`` and the plugin's manifest to it."""
+
+
+def read_settings(
+    environment: Mapping[str, str], command_line: Mapping[str, str | None]
+) -> tuple[Settings, list[str]]:
+    """All settings, and a sentence for each that could not be read.
+
+    Args:
+        environment: the process's variables; an empty one counts as not set.
+        command_line: what was given there, by field name; ``None`` is not given. It wins.
+    """
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for setting in SETTINGS:
+        given = command_line.get(setting.field)
+        source = setting.variable if given is None else f"--{setting.field.replace('_', '-')}"
+        text = environment.get(setting.variable, "") if given is None else given
+        try:
+            values[setting.field] = setting.parse(text or setting.default)
+        except ValueSyntaxError as error:
+            values[setting.field] = setting.parse(setting.default)
+            faults.append(f"{source}: {error}; using {setting.default!r}")
+    faults += [
+        f"{variable} is no setting of this version and has no effect"
+        for variable in sorted(environment)
+        if variable.startswith("LOGBOOM_")
+        and variable not in {setting.variable for setting in SETTINGS}
+    ]
+    return Settings(**values), faults

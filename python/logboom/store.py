@@ -1,0 +1,78 @@
+"""What the service asks of the core's store, and how a request waits until the store is open.
+
+The two protocols are the part of ``logboom._core`` that the service uses, so that a test can put another store
+in its place.
+"""
+
+from typing import Protocol
+
+import trio
+
+__all__ = ["OpenStore", "Reader", "Store"]
+
+
+class Reader(Protocol):
+    """``logboom._core.Reader``."""
+
+    def fileno(self) -> int: ...  # noqa: D102
+
+    def next_frames(self, max_bytes: int) -> bytes | None: ...  # noqa: D102
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Store(Protocol):
+    """``logboom._core.Store``."""
+
+    def start_session(  # noqa: D102, PLR0913
+        self,
+        *,
+        file: str,
+        container_id: str,
+        facts: str,
+        segment_bytes: int,
+        stream_bytes: int | None,
+        max_age_s: int | None,
+        compress: bool,
+    ) -> None: ...
+
+    def stop_session(self, *, file: str) -> bool: ...  # noqa: D102
+
+    def drain(self) -> None: ...  # noqa: D102
+
+    def read(  # noqa: D102
+        self,
+        *,
+        container_id: str,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        follow: bool,
+    ) -> Reader: ...
+
+    def fault(self) -> str | None: ...  # noqa: D102
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class OpenStore:
+    """A place for the store, filled when it is open.
+
+    The service listens before the store is open, because dockerd gives a plugin only a few seconds to listen
+    and the store may have much to recover. What needs the store waits here.
+    """
+
+    _store: Store
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+
+    def set(self, store: Store) -> None:
+        """Let the waiting requests go on."""
+        self._store = store
+        self._opened.set()
+
+    async def wait(self) -> Store:
+        """The store, as soon as it is open."""
+        await self._opened.wait()
+        return self._store

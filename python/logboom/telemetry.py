@@ -1,0 +1,71 @@
+"""The service's own log: short lines on stderr, which in the plugin land in dockerd's log.
+
+What containers print never goes there, nor do request bodies and environment values: dockerd's log is a log of a
+container's host, read by others than the container's owner.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Final
+
+__all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "start_log"]
+
+ROOT: Final = logging.getLogger("logboom")
+"""All loggers of the service are children of this one."""
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+"""By the name that ``LOGBOOM_LOG_LEVEL`` takes."""
+
+LINE_LIMIT: Final = 1000
+"""Characters in a line; dockerd reads a plugin's stderr line by line, and a name from outside may be of any length."""
+
+
+class _Formatter(logging.Formatter):
+    """One line for one message: ``level message``, an exception in short after it."""
+
+    # typing.override is younger than Python 3.11
+    def format(self, record: logging.LogRecord) -> str:  # type: ignore[explicit-override]
+        message = record.getMessage()
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            message += f": {_describe(record.exc_info[1])}"
+        line = f"{record.levelname.lower()} {_printable(message)}"
+        return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 3] + "..."
+
+
+def start_log(level_name: str) -> None:
+    """Send the log to stderr, from this level on. Calling it again only changes the level.
+
+    Args:
+        level_name: one of ``LEVELS``.
+    """
+    if not any(isinstance(handler.formatter, _Formatter) for handler in ROOT.handlers):
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Formatter())
+        ROOT.addHandler(handler)
+    ROOT.propagate = False
+    ROOT.setLevel(LEVELS[level_name])
+    # Nobody may stop the service by closing its stderr, and logging would only tell it to the same stderr.
+    logging.raiseExceptions = False
+
+
+def _describe(error: BaseException) -> str:
+    """What happened and where, without the many lines of a traceback."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames[-4:])
+    )
+    return f"{type(error).__name__}: {error} ({places})"
+
+
+def _printable(message: str) -> str:
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in message
+    )
