@@ -1,0 +1,270 @@
+"""Puts the plugin into the engine that the docker client talks to, upgrades it there, or takes it out.
+
+A plugin that containers use is neither removed nor disabled: nothing here forces anything.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from engines.errors import EngineError
+from engines.registry import Registry
+
+NAME = "logboom"
+BUILD = Path("build/plugin")
+# How the new version is tagged on its way into the engine.
+NEXT = "next"
+
+HOW_TO_USE = f"""
+Use it:      docker run --log-driver {NAME} ...
+             docker logs -f --tail 10 CONTAINER
+Set it:      docker plugin disable {NAME}
+             docker plugin set {NAME} LOGBOOM_MAX_SIZE=50m   (docs/options.md has all settings)
+             docker plugin enable --timeout 0 {NAME}         (with Docker's own 30 s, logs -f ends after 30 s)
+Remove it:   make uninstall
+"""
+
+
+class RefusedError(Exception):
+    """It cannot or must not be done; the message is for the person who asked."""
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    actions = {"check": check, "install": install, "uninstall": uninstall}
+    parser.add_argument("action", choices=actions, help="check: whether install would be refused")
+    arguments = parser.parse_args()
+    try:
+        actions[arguments.action]()
+    except (RefusedError, EngineError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def check() -> None:
+    """Refuse what ``install`` would refuse, before anything is built.
+
+    Raises:
+        RefusedError: there is no engine, or a running container uses the plugin.
+    """
+    version = engine_version()
+    plugin = inspect_plugin()
+    if plugin is None:
+        print(f"installing {NAME} into Docker {version}")
+        return
+    refuse_upgrade_if_used()
+    print(f"{NAME} is installed in Docker {version}: upgrading it")
+
+
+def install() -> None:
+    """Install the plugin, or upgrade the one that is there and keep its settings.
+
+    Raises:
+        RefusedError: as ``check``; or a step failed.
+        EngineError: there is no registry to upgrade from.
+    """
+    engine_version()
+    plugin = inspect_plugin()
+    if plugin is None:
+        docker("plugin", "create", NAME, str(BUILD.resolve()))
+        try:
+            enable()
+        except RefusedError:
+            docker("plugin", "remove", NAME)
+            raise
+    else:
+        refuse_upgrade_if_used()
+        upgrade(plugin)
+    print(f"{NAME} is installed; its logs are in {data_folder(inspect_plugin())}.\n{HOW_TO_USE}")
+
+
+def uninstall() -> None:
+    """Take the plugin out of the engine; the logs stay.
+
+    Raises:
+        RefusedError: there is no engine, a container or the engine itself uses the plugin, or a step failed.
+    """
+    engine_version()
+    plugin = inspect_plugin()
+    if plugin is None:
+        print(f"{NAME} is not installed")
+        return
+    advice = "Remove them first; without it they cannot start or show their logs."
+    refuse_if_used(users(running_only=False), "removed", advice)
+    if docker("info", "--format={{.LoggingDriver}}") in {NAME, f"{NAME}:latest"}:
+        raise RefusedError(
+            f"{NAME} is the engine's default log driver, without which dockerd does not start: "
+            "change log-driver in /etc/docker/daemon.json and restart Docker first."
+        )
+    if plugin["Enabled"]:
+        docker("plugin", "disable", NAME)
+    docker("plugin", "remove", NAME)
+    print(f"{NAME} is removed; its logs stay in {data_folder(plugin)}.")
+
+
+def upgrade(plugin: dict[str, Any]) -> None:
+    """Put the new version in the place of the old one, through a registry: Docker knows no other way.
+
+    Raises:
+        RefusedError: a step failed.
+        EngineError: the registry does not start.
+    """
+    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        raise RefusedError(
+            "an upgrade needs an engine on this machine, and DOCKER_HOST names another"
+        )
+    with Registry() as registry:
+        reference = f"{registry.address}/{NAME}:{NEXT}"
+        remove_leftover()
+        try:
+            docker("plugin", "create", reference, str(BUILD.resolve()))
+        except RefusedError as error:
+            if "already exists" not in str(error):
+                raise
+            print("this very version is installed already")
+            if not plugin["Enabled"]:
+                enable()
+            return
+        try:
+            docker("plugin", "push", reference)
+        finally:
+            docker("plugin", "remove", reference)
+        if plugin["Enabled"]:
+            docker("plugin", "disable", NAME)
+        try:
+            docker(
+                "plugin",
+                "upgrade",
+                "--grant-all-permissions",
+                "--skip-remote-check",
+                NAME,
+                reference,
+            )
+        finally:
+            # If the upgrade failed, this is the old version, which goes on as it was.
+            restore_settings(plugin)
+            enable()
+
+
+def remove_leftover() -> None:
+    """Remove what an upgrade that was killed may have left: it would be taken for the installed version."""
+    for name in docker("plugin", "ls", "--format={{.Name}}").split():
+        if name.startswith("localhost:") and name.endswith(f"/{NAME}:{NEXT}"):
+            docker("plugin", "remove", name)
+
+
+def restore_settings(before: dict[str, Any]) -> None:
+    """Set again what was set: an upgrade resets the source of a mount, and does not set new variables."""
+    after = inspect_plugin() or before
+    variables = {setting["Name"]: setting["Value"] or "" for setting in after["Config"]["Env"]}
+    kept = dict(pair.split("=", 1) for pair in before["Settings"]["Env"])
+    for name in sorted(kept.keys() - variables.keys()):
+        print(f"{name} is no setting of this version any more")
+    sources = {mount["Name"]: mount["Source"] for mount in before["Settings"]["Mounts"]}
+    mounts = {mount["Name"] for mount in after["Config"]["Mounts"]}
+    words = [f"{name}={kept.get(name, value)}" for name, value in variables.items()]
+    words += [f"{name}.source={source}" for name, source in sources.items() if name in mounts]
+    docker("plugin", "set", NAME, *words)
+
+
+def enable() -> None:
+    """Enable the plugin without a time limit on its answers."""
+    docker("plugin", "enable", "--timeout=0", NAME)
+
+
+def data_folder(plugin: dict[str, Any] | None) -> str:
+    """Where the logs are on the host, as far as the settings tell."""
+    if plugin is None:
+        return "an unknown folder"
+    source = next(
+        mount["Source"] for mount in plugin["Settings"]["Mounts"] if mount["Name"] == "data"
+    )
+    return f"{source}/logboom"
+
+
+def inspect_plugin() -> dict[str, Any] | None:
+    """What the engine says of the plugin; ``None`` when it has none of this name."""
+    names = docker("plugin", "ls", "--format={{.Name}}").split()
+    if f"{NAME}:latest" not in names:
+        return None
+    plugin: dict[str, Any] = json.loads(docker("plugin", "inspect", NAME))[0]
+    return plugin
+
+
+def users(*, running_only: bool) -> list[str]:
+    """The names of the containers whose log driver the plugin is."""
+    found = docker("ps", "--quiet", "--no-trunc", *([] if running_only else ["--all"])).split()
+    names = []
+    for container in found:
+        try:
+            line = docker("inspect", "--format={{.HostConfig.LogConfig.Type}} {{.Name}}", container)
+        except RefusedError:
+            continue  # It is gone by now.
+        driver, name = line.split()
+        if driver in {NAME, f"{NAME}:latest"}:
+            names.append(name.removeprefix("/"))
+    return sorted(names)
+
+
+def refuse_upgrade_if_used() -> None:
+    """Refuse when a running container uses the plugin; one that is stopped does not miss it.
+
+    Raises:
+        RefusedError: there is one.
+    """
+    advice = "Stop them, then try again; they can be started again afterwards."
+    refuse_if_used(users(running_only=True), "upgraded", advice)
+
+
+def refuse_if_used(containers: Iterable[str], what: str, advice: str) -> None:
+    """Refuse when there are containers.
+
+    Raises:
+        RefusedError: there are.
+    """
+    names = ", ".join(containers)
+    if names:
+        raise RefusedError(
+            f"{NAME} is not {what}, because these containers use it: {names}. {advice}"
+        )
+
+
+def engine_version() -> str:
+    """The version of the engine.
+
+    Raises:
+        RefusedError: there is no client, or no engine answers it.
+    """
+    try:
+        return docker("version", "--format={{.Server.Version}}")
+    except FileNotFoundError:
+        raise RefusedError(
+            "there is no Docker on this machine (no docker client was found): install it first, or try `make demo`"
+        ) from None
+    except RefusedError as error:
+        root = "" if os.geteuid() == 0 else "; you are not root, which may be why"
+        raise RefusedError(f"no Docker engine answers{root}: {error}") from None
+
+
+def docker(*words: str) -> str:
+    """What the docker client prints.
+
+    Raises:
+        RefusedError: it failed; the message has what it said.
+    """
+    result = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip()
+        raise RefusedError(f"docker {' '.join(words)}: {said}")
+    return result.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
