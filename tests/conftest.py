@@ -1,0 +1,49 @@
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from logboom.settings import read_settings
+from tests.support.fake_docker import FakeDocker
+from tests.support.fake_store import FakeStore
+from tests.support.service import Service, run_service
+
+settings.register_profile("local", max_examples=20, deadline=None)
+settings.register_profile("ci", max_examples=500, deadline=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets, which pytest's own is not always."""
+    path = Path(tempfile.mkdtemp(prefix="logboom-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+async def service(folder: Path, store: FakeStore) -> AsyncIterator[Service]:
+    """The service in this process, on a socket, over the store in memory."""
+    given = {
+        "data": str(folder / "data"),
+        "socket": str(folder / "plugin.sock"),
+        "fifo_root": str(folder),
+    }
+    service_settings, faults = read_settings({}, given)
+    assert faults == []
+    async with run_service(service_settings, store) as service:
+        yield service
+
+
+@pytest.fixture
+def docker(service: Service, folder: Path) -> FakeDocker:
+    return FakeDocker(socket=Path(service.settings.socket), root=folder)

@@ -1,0 +1,125 @@
+"""A store in memory in place of the core's, for tests of the service alone.
+
+It is simple on purpose: a list of entries for each container. What a test needs to happen inside the store (an error, a
+wait) it puts into ``hooks``.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from logboom import _core
+from tests.support.fake_docker import Entry, encode_frame
+
+
+@dataclass
+class FakeReader:
+    entries: list[Entry]
+    follow: bool
+    until_ns: int | None
+    on_next: Callable[[], None] = lambda: None
+    is_ended: bool = False
+    is_closed: bool = False
+    _eventfd: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+
+    def fileno(self) -> int:
+        return self._eventfd
+
+    def next_frames(self, max_bytes: int) -> bytes | None:
+        self.on_next()
+        if self.follow:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._eventfd)
+        frames = bytearray()
+        while self.entries and len(frames) < max_bytes:
+            if self.until_ns is not None and self.entries[0].time_ns > self.until_ns:
+                self.entries.clear()
+                self.is_ended = True
+                break
+            frames += encode_frame(self.entries.pop(0).as_shown())
+        if frames:
+            return bytes(frames)
+        return b"" if self.follow and not self.is_ended else None
+
+    def push(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        os.eventfd_write(self._eventfd, 1)
+
+    def end(self) -> None:
+        self.is_ended = True
+        os.eventfd_write(self._eventfd, 1)
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            os.close(self._eventfd)
+
+
+@dataclass
+class FakeStore:
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    readers: list[FakeReader] = field(default_factory=list)
+    reads: list[dict[str, Any]] = field(default_factory=list)
+    fault_text: str | None = None
+    is_closed: bool = False
+    drain_count: int = 0
+    on_start: Callable[[], None] = lambda: None
+    on_stop: Callable[[], None] = lambda: None
+    on_read: Callable[[], None] = lambda: None
+    on_next: Callable[[], None] = lambda: None
+    on_close: Callable[[], None] = lambda: None
+
+    def start_session(self, **arguments: Any) -> None:
+        self.on_start()
+        if arguments["file"] in self.sessions:
+            raise _core.SessionExistsError(f"{arguments['file']} is started already")
+        self.sessions[arguments["file"]] = arguments
+
+    def drain(self) -> None:
+        self.drain_count += 1
+
+    def stop_session(self, *, file: str) -> bool:
+        self.on_stop()
+        session = self.sessions.pop(file, None)
+        for reader in self.readers:
+            if session is not None and reader.follow and not reader.is_closed:
+                reader.end()
+        return session is not None
+
+    def read(
+        self,
+        *,
+        container_id: str,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        follow: bool,
+    ) -> FakeReader:
+        self.on_read()
+        self.reads.append(
+            {
+                "container_id": container_id,
+                "tail": tail,
+                "since_ns": since_ns,
+                "until_ns": until_ns,
+                "follow": follow,
+            }
+        )
+        entries = list(self.entries.get(container_id, []))
+        if tail is not None:
+            entries = entries[len(entries) - min(tail, len(entries)) :]
+        while entries and since_ns is not None and entries[0].time_ns < since_ns:
+            del entries[0]
+        reader = FakeReader(entries, follow, until_ns, on_next=self.on_next)
+        self.readers.append(reader)
+        return reader
+
+    def fault(self) -> str | None:
+        return self.fault_text
+
+    def close(self) -> None:
+        self.on_close()
+        self.is_closed = True

@@ -1,0 +1,52 @@
+from logboom.options import parse_options
+from tests.unit.options.test_options import DEFAULTS
+
+LABELS = {"team": "river", "app.name": "boom", "app.tier": "front", "SHARED": "label"}
+ENVIRONMENT = [
+    "PATH=/bin",
+    "SECRET=hidden",
+    "APP_A=1=2",
+    "APP_B=",
+    "NO_VALUE",
+    "SHARED=variable",
+    "APP_A=last",
+]
+
+
+def chosen(log_opts: dict[str, str]) -> dict[str, str]:
+    options, mistakes = parse_options(log_opts, DEFAULTS)
+    assert mistakes == []
+    return options.attributes.choose(LABELS, ENVIRONMENT)
+
+
+def test_nothing_is_chosen_that_was_not_asked_for() -> None:
+    assert chosen({}) == {}
+
+
+def test_labels_are_chosen_by_name() -> None:
+    assert chosen({"labels": "team,missing"}) == {"team": "river"}
+
+
+def test_a_list_is_taken_literally_as_docker_does() -> None:
+    assert chosen({"labels": "team, app.name"}) == {"team": "river"}
+
+
+def test_labels_are_chosen_by_a_pattern_anywhere_in_the_key() -> None:
+    assert chosen({"labels-regex": "app"}) == {"app.name": "boom", "app.tier": "front"}
+    assert chosen({"labels-regex": "^name$"}) == {}
+
+
+def test_variables_are_chosen_by_name_and_the_last_of_a_name_counts() -> None:
+    assert chosen({"env": "APP_A,APP_B,NO_VALUE"}) == {"APP_A": "last", "APP_B": ""}
+
+
+def test_variables_are_chosen_by_a_pattern_on_the_key_never_on_the_value() -> None:
+    assert chosen({"env-regex": "^APP_"}) == {"APP_A": "last", "APP_B": ""}
+    assert chosen({"env-regex": "hidden"}) == {}
+
+
+def test_a_variable_wins_over_a_label_of_the_same_name() -> None:
+    assert chosen({"labels": "SHARED,team", "env": "SHARED"}) == {
+        "SHARED": "variable",
+        "team": "river",
+    }

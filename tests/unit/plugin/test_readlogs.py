@@ -1,0 +1,367 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, strategies as st
+
+from logboom import _core
+from logboom.plugin.documents import ReadLogs
+from logboom.plugin.readlogs import (
+    BUSY_GATHER_SECONDS,
+    CHUNK_BYTES,
+    GATHER_SECONDS,
+    UNTIL_GRACE_SECONDS,
+    LogStreams,
+    gather_seconds,
+)
+from logboom.store import OpenStore
+from tests.support.fake_docker import Entry, FrameDecoder
+from tests.support.fake_store import FakeReader, FakeStore
+
+ENTRIES = [Entry("stdout", 1000 + number, b"line %d" % number) for number in range(5)]
+
+
+class Client:
+    """Takes one answer, in process; it can hang up, and it can take nothing for a while."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.sent_at: list[float] = []
+        self.may_send = trio.Event()
+        self.may_send.set()
+        self.gone = trio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        # hypercorn does not let a write be cancelled
+        with trio.CancelScope(shield=True):
+            await self.may_send.wait()
+        self.messages.append(message)
+        self.sent_at.append(trio.current_time())
+
+    @property
+    def chunks(self) -> list[bytes]:
+        return [message["body"] for message in self.messages if message.get("body")]
+
+    @property
+    def entries(self) -> list[Entry]:
+        decoder = FrameDecoder()
+        entries = [entry for chunk in self.chunks for entry in decoder.feed(chunk)]
+        decoder.finish()
+        return entries
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.messages) and self.messages[-1] == {"type": "http.response.body"}
+
+
+def request(**changes: Any) -> ReadLogs:
+    return ReadLogs(
+        **{
+            "container_id": "c1",
+            "tail": None,
+            "since_ns": None,
+            "until_ns": None,
+            "follow": False,
+            **changes,
+        }
+    )
+
+
+def wall_clock_ns() -> int:
+    """A clock of day that the test's clock drives."""
+    return int(trio.current_time() * 10**9)
+
+
+@pytest.fixture
+def streams(store: FakeStore) -> LogStreams:
+    store.entries["c1"] = list(ENTRIES)
+    place = OpenStore()
+    place.set(store)
+    return LogStreams(place, wall_clock_ns)
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(10):
+        while not condition():
+            await trio.sleep(0.001)
+
+
+def shown(entries: list[Entry]) -> list[Entry]:
+    return [entry.as_shown() for entry in entries]
+
+
+async def test_all_entries_are_sent_and_the_reader_closed(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    await streams.answer(request(), client.receive, client.send)
+    assert client.entries == shown(ENTRIES)
+    assert client.is_complete
+    assert client.messages[0]["status"] == 200
+    assert (b"connection", b"close") in client.messages[0]["headers"]
+    assert store.readers[0].is_closed
+
+
+async def test_the_request_reaches_the_store_as_it_is(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    await streams.answer(request(tail=2, since_ns=5, until_ns=7), client.receive, client.send)
+    assert store.reads == [
+        {"container_id": "c1", "tail": 2, "since_ns": 5, "until_ns": 7, "follow": False}
+    ]
+
+
+async def test_the_reader_is_there_before_the_headers_are_sent(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    client.may_send = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(), client.receive, client.send)
+        await wait_until(lambda: len(store.readers) == 1)
+        assert client.messages == []
+        client.may_send.set()
+
+
+async def test_a_large_log_goes_out_in_large_chunks_of_bytes(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    store.entries["c1"] = [Entry("stdout", 1, b"x" * 16_000)] * 400
+    client = Client()
+    await streams.answer(request(), client.receive, client.send)
+    assert len(client.entries) == 400
+    assert all(type(chunk) is bytes for chunk in client.chunks)
+    assert all(CHUNK_BYTES <= len(chunk) < CHUNK_BYTES + 20_000 for chunk in client.chunks[:-1])
+
+
+async def test_a_follower_gets_what_comes_and_ends_with_the_session(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        await wait_until(lambda: len(client.entries) == 5)
+        store.readers[0].push(ENTRIES[0])
+        await wait_until(lambda: len(client.entries) == 6)
+        assert not client.is_complete
+        store.readers[0].push(ENTRIES[1])
+        store.readers[0].end()
+    assert client.entries == shown([*ENTRIES, ENTRIES[0], ENTRIES[1]])
+    assert client.is_complete
+    assert store.readers[0].is_closed
+
+
+async def test_a_waiting_follower_whose_client_hangs_up_is_ended(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        await wait_until(lambda: len(client.entries) == 5)
+        client.gone.set()
+    assert store.readers[0].is_closed
+    assert not client.is_complete
+
+
+async def test_a_client_that_stalls_holds_up_nobody_else(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    stalled, other = Client(), Client()
+    stalled.may_send = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(), stalled.receive, stalled.send)
+        await wait_until(lambda: len(store.readers) == 1)
+        await streams.answer(request(), other.receive, other.send)
+        assert other.is_complete
+        assert not store.readers[0].is_closed
+        stalled.gone.set()
+        stalled.may_send.set()
+    assert store.readers[0].is_closed
+
+
+async def test_a_cancelled_answer_closes_its_reader(streams: LogStreams, store: FakeStore) -> None:
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        await wait_until(lambda: len(client.entries) == 5)
+        nursery.cancel_scope.cancel()
+    assert store.readers[0].is_closed
+
+
+async def test_stopping_the_service_ends_followers_as_if_the_container_had_stopped(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    waiting, late = Client(), Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), waiting.receive, waiting.send)
+        await wait_until(lambda: len(waiting.entries) == 5)
+        streams.end_followers()
+    await streams.answer(request(follow=True), late.receive, late.send)
+    for client in (waiting, late):
+        assert client.entries == shown(ENTRIES)
+        assert client.is_complete
+    assert all(reader.is_closed for reader in store.readers)
+
+
+async def test_a_follower_of_a_writer_that_never_rests_is_ended_too(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+
+    def never_rest() -> None:
+        store.readers[0].entries.append(ENTRIES[0])
+
+    store.on_next = never_rest
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        await wait_until(lambda: len(client.entries) > 20)
+        streams.end_followers()
+    assert client.is_complete
+
+
+async def test_a_follower_ends_when_the_clock_is_past_until(
+    streams: LogStreams, store: FakeStore, autojump_clock: trio.testing.MockClock
+) -> None:
+    started = trio.current_time()
+    until_ns = wall_clock_ns() + 30 * 10**9
+    store.entries["c1"] = []
+    client = Client()
+    await streams.answer(request(follow=True, until_ns=until_ns), client.receive, client.send)
+    assert client.is_complete
+    assert client.entries == []
+    assert trio.current_time() - started == pytest.approx(30 + UNTIL_GRACE_SECONDS, abs=0.01)
+
+
+async def test_a_follower_whose_until_was_past_goes_by_the_entries(
+    streams: LogStreams, store: FakeStore, autojump_clock: trio.testing.MockClock
+) -> None:
+    # It ended at once by the clock, although entries of a set-back clock could still come (moby's TestFollow/Until).
+    store.entries["c1"] = []
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            streams.answer,
+            request(follow=True, until_ns=wall_clock_ns() - 10**9),
+            client.receive,
+            client.send,
+        )
+        await wait_until(lambda: len(store.readers) == 1)
+        await trio.sleep(60)
+        assert not client.is_complete
+        streams.end_followers()
+    assert client.is_complete
+
+
+# --- what is wrong is said in the log ---------------------------------------------------------------------------------
+
+
+def failing(error: Exception, after: int = 0) -> Callable[[], None]:
+    calls = iter(range(10**6))
+
+    def fail() -> None:
+        if next(calls) >= after:
+            raise error
+
+    return fail
+
+
+async def test_a_log_that_cannot_be_opened_says_so(streams: LogStreams, store: FakeStore) -> None:
+    store.on_read = failing(_core.StorageError("open /x: Input/output error"))
+    client = Client()
+    await streams.answer(request(), client.receive, client.send)
+    (notice,) = client.entries
+    assert notice.source == "stderr"
+    assert notice.line == b"logboom: this log cannot be read: open /x: Input/output error\n"
+    assert client.is_complete
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_log_that_breaks_in_the_middle_says_so(
+    streams: LogStreams, store: FakeStore, follow: bool
+) -> None:
+    store.on_next = failing(_core.StorageError("a block of /x is damaged"), after=1)
+    client = Client()
+    await streams.answer(request(follow=follow), client.receive, client.send)
+    *before, notice = client.entries
+    assert before == shown(ENTRIES)
+    assert (
+        notice.line == b"logboom: the rest of this log cannot be read: a block of /x is damaged\n"
+    )
+    assert client.is_complete
+    assert store.readers[0].is_closed
+
+
+async def test_a_store_that_takes_nothing_says_so_behind_what_it_has(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    store.fault_text = "write /x: No space left on device"
+    client = Client()
+    await streams.answer(request(), client.receive, client.send)
+    *before, notice = client.entries
+    assert before == shown(ENTRIES)
+    assert b"No space left on device" in notice.line
+
+
+async def test_a_bad_argument_is_an_error_of_the_call_not_of_the_log(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    store.on_read = failing(_core.InvalidArgumentError("container_id"))
+    client = Client()
+    with pytest.raises(_core.InvalidArgumentError):
+        await streams.answer(request(), client.receive, client.send)
+    assert client.messages == []
+
+
+# --- gathering ------------------------------------------------------------------------------------------------------
+
+
+def test_pushes_gather_longer_only_above_ten_thousand_lines_a_second() -> None:
+    assert gather_seconds(1, math.inf) == GATHER_SECONDS
+    assert gather_seconds(20, 0.002) == GATHER_SECONDS
+    assert gather_seconds(21, 0.002) == BUSY_GATHER_SECONDS
+    assert gather_seconds(100, 0.010) == GATHER_SECONDS
+    assert gather_seconds(101, 0.010) == BUSY_GATHER_SECONDS
+
+
+@given(st.integers(0, 10**7), st.floats(0, 1e9))
+def test_no_push_gathers_longer_than_the_limit(line_count: int, elapsed_seconds: float) -> None:
+    assert GATHER_SECONDS <= gather_seconds(line_count, elapsed_seconds) <= BUSY_GATHER_SECONDS
+
+
+async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_gathers(
+    store: FakeStore, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The clock stands still but for sleeping, so times are exact. Whoever sleeps here is the gathering."""
+    place = OpenStore()
+    place.set(store)
+    streams = LogStreams(place, wall_clock_ns)
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        autojump_clock.autojump_threshold = math.inf
+        autojump_clock.jump(1)
+        reader: FakeReader = store.readers[0]
+        pushed_at = trio.current_time()
+        reader.push(ENTRIES[0])
+        while len(client.entries) < 1:
+            await trio.lowlevel.checkpoint()
+        assert client.sent_at[-1] == pushed_at
+        reader.push(ENTRIES[1])
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        reader.push(ENTRIES[2])
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        assert len(client.entries) == 1
+        autojump_clock.jump(GATHER_SECONDS)
+        while len(client.entries) < 3:
+            await trio.lowlevel.checkpoint()
+        assert len(client.chunks) == 2
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,188 @@
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+
+from logboom.app import ANSWER_SECONDS, FAULT_CHECK_SECONDS, STOP_SECONDS, serve
+from logboom.server import LATE_REQUEST_SECONDS
+from logboom.settings import Settings, read_settings
+from logboom.store import Store
+from tests.support.fake_docker import Entry, FakeDocker, PluginError, container_info
+from tests.support.fake_store import FakeStore
+from tests.support.service import Service, run_service
+
+
+@pytest.fixture
+def settings(folder: Path) -> Settings:
+    given = {
+        "data": str(folder / "data"),
+        "socket": str(folder / "plugin.sock"),
+        "fifo_root": str(folder),
+    }
+    return read_settings({}, given)[0]
+
+
+async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open(
+    folder: Path, settings: Settings, store: FakeStore
+) -> None:
+    """dockerd disables a plugin that does not listen within seconds, however much there is to recover."""
+    may_open = threading.Event()
+    stop = trio.Event()
+
+    def open_slowly(_: Settings) -> Store:
+        may_open.wait(30)
+        return store
+
+    docker = FakeDocker(socket=Path(settings.socket), root=folder)
+    started = trio.Event()
+
+    async def start() -> None:
+        await docker.start_container("c1")
+        started.set()
+
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            await serve(settings, stop, opener=open_slowly, task_status=task_status)
+
+        await nursery.start(run)
+        await docker.wait_ready()
+        assert (await docker.call("/LogDriver.Capabilities")).document["Cap"] == {"ReadLogs": True}
+        assert (await docker.call("/MetricsCollector.StartMetrics")).document == {"Err": ""}
+        nursery.start_soon(start)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert store.sessions == {}
+        assert not started.is_set()
+        may_open.set()
+        with trio.fail_after(10):
+            await started.wait()
+        assert len(store.sessions) == 1
+        stop.set()
+    assert store.is_closed
+
+
+async def test_a_store_that_cannot_be_opened_ends_the_service_with_its_error(
+    settings: Settings,
+) -> None:
+    def fail(_: Settings) -> Store:
+        raise PluginError("no threads")
+
+    with pytest.RaisesGroup(PluginError):
+        await serve(settings, trio.Event(), opener=fail)
+    assert not Path(settings.socket).exists()
+
+
+async def test_stopping_ends_followers_then_closes_the_store(
+    service: Service, docker: FakeDocker, store: FakeStore
+) -> None:
+    store.entries["c1"] = [Entry("stdout", 1, b"a")]
+    container = await docker.start_container("c1")
+    closed_before_end = []
+    async with container.open_logs(follow=True) as reading:
+        assert (await reading.next()).line == b"a\n"
+        store.on_close = lambda: closed_before_end.append(store.readers[0].is_closed)
+        service.stop.set()
+        assert await reading.rest() == []
+    with trio.fail_after(10):
+        await service.stopped.wait()
+    assert closed_before_end == [True]
+    container.abandon()
+
+
+async def test_a_reader_that_stalls_cannot_hold_up_the_stop(
+    service: Service,
+    docker: FakeDocker,
+    store: FakeStore,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ANSWER_SECONDS + LATE_REQUEST_SECONDS < STOP_SECONDS / 2
+    monkeypatch.setattr("logboom.app.ANSWER_SECONDS", 0.1)
+    store.entries["c1"] = [Entry("stdout", 1, b"x" * 16_000)] * 1000
+    async with docker.open_logs(container_info("c1")):
+        service.stop.set()
+        with trio.fail_after(7):
+            await service.stopped.wait()
+    assert store.is_closed
+    assert store.readers[0].is_closed
+    assert "1 answers were cut" in caplog.text
+
+
+async def test_a_call_that_is_under_way_is_answered_before_the_store_is_closed(
+    service: Service, docker: FakeDocker, store: FakeStore
+) -> None:
+    in_core, may_go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        in_core.set()
+        may_go_on.wait(30)
+        assert not store.is_closed
+
+    container = await docker.start_container("c1")
+    store.on_stop = wait
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(container.stop)
+        with trio.fail_after(10):
+            while not in_core.is_set():
+                await trio.sleep(0.001)
+        service.stop.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        may_go_on.set()
+    with trio.fail_after(10):
+        await service.stopped.wait()
+    assert store.is_closed
+
+
+async def test_a_cancelled_service_still_closes_the_store(
+    settings: Settings, store: FakeStore
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            await serve(settings, trio.Event(), opener=lambda _: store, task_status=task_status)
+
+        await nursery.start(run)
+        await FakeDocker(Path(settings.socket), Path("/")).call(
+            "/LogDriver.StopLogging", {"File": "/f"}
+        )
+        nursery.cancel_scope.cancel()
+    assert store.is_closed
+
+
+async def test_the_log_is_told_when_the_store_fails_and_when_it_is_well_again(
+    settings: Settings,
+    store: FakeStore,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert FAULT_CHECK_SECONDS > 1
+    monkeypatch.setattr("logboom.app.FAULT_CHECK_SECONDS", 0.01)
+
+    async def wait_for(text: str) -> None:
+        with trio.fail_after(10):
+            while text not in caplog.text:
+                await trio.sleep(0.005)
+
+    store.fault_text = "the data folder /x is gone"
+    with caplog.at_level(logging.INFO, "logboom"):
+        async with run_service(settings, store):
+            await wait_for("the data folder /x is gone")
+            store.fault_text = None
+            await wait_for("the store is well again")
+    assert caplog.text.count("is gone") == 1
+
+
+async def test_nothing_is_left_open(settings: Settings, folder: Path, store: FakeStore) -> None:
+    async def use() -> None:
+        async with run_service(settings, store):
+            docker = FakeDocker(socket=Path(settings.socket), root=folder)
+            container = await docker.start_container("c1")
+            await container.logs(follow=False)
+            await container.stop()
+
+    await use()
+    before = list(Path("/proc/self/fd").iterdir())
+    await use()
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)

@@ -1,0 +1,109 @@
+from hypothesis import given, strategies as st
+
+from logboom.settings import SETTINGS, SOCKET_PATH_LIMIT_BYTES, Settings, read_settings
+
+DEFAULTS = Settings(
+    data="/var/log/logboom",
+    socket="/run/docker/plugins/logboom.sock",
+    fifo_root="",
+    max_size_bytes=20_000_000,
+    max_file=5,
+    max_age_s=None,
+    compress=True,
+    block_seconds=300,
+    pipe_budget_bytes=32_000_000,
+    log_level="info",
+)
+
+
+def test_without_anything_set_the_defaults_in_code_hold() -> None:
+    assert read_settings({}, {}) == (DEFAULTS, [])
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings({setting.variable: "" for setting in SETTINGS}, {}) == (DEFAULTS, [])
+
+
+def test_every_variable_is_read() -> None:
+    environment = {
+        "LOGBOOM_DATA": "/data/logboom/",
+        "LOGBOOM_SOCKET": "fd://3",
+        "LOGBOOM_FIFO_ROOT": "/tmp/root/",
+        "LOGBOOM_MAX_SIZE": "1g",
+        "LOGBOOM_MAX_FILE": "7",
+        "LOGBOOM_MAX_AGE": "2w",
+        "LOGBOOM_COMPRESS": "false",
+        "LOGBOOM_BLOCK_SECONDS": "60",
+        "LOGBOOM_PIPE_BUDGET": "1m",
+        "LOGBOOM_LOG_LEVEL": "debug",
+    }
+    assert set(environment) == {setting.variable for setting in SETTINGS}
+    assert read_settings(environment, {}) == (
+        Settings(
+            data="/data/logboom",
+            socket="fd://3",
+            fifo_root="/tmp/root",
+            max_size_bytes=1_000_000_000,
+            max_file=7,
+            max_age_s=1_209_600,
+            compress=False,
+            block_seconds=60,
+            pipe_budget_bytes=1_000_000,
+            log_level="debug",
+        ),
+        [],
+    )
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    settings, faults = read_settings(
+        {"LOGBOOM_DATA": "/a", "LOGBOOM_SOCKET": "/b"}, {"data": "/c", "socket": None}
+    )
+    assert (settings.data, settings.socket, faults) == ("/c", "/b", [])
+
+
+def test_what_cannot_be_read_is_reported_and_the_default_used() -> None:
+    environment = {
+        "LOGBOOM_SOCKET": "tcp://1.2.3.4",
+        "LOGBOOM_MAX_SIZE": "many",
+        "LOGBOOM_MAX_FILE": "0",
+        "LOGBOOM_MAX_AGE": "soon",
+        "LOGBOOM_COMPRESS": "perhaps",
+        "LOGBOOM_BLOCK_SECONDS": "86401",
+        "LOGBOOM_PIPE_BUDGET": "-1",
+        "LOGBOOM_LOG_LEVEL": "loud",
+    }
+    settings, faults = read_settings(environment, {})
+    assert settings == DEFAULTS
+    assert [fault.split(":")[0] for fault in faults] == list(environment)
+    assert faults[1].endswith("using '20m'")
+
+
+def test_a_mistake_on_the_command_line_is_reported_by_its_name_there() -> None:
+    _, faults = read_settings({}, {"socket": "fd://three"})
+    assert faults[0].startswith("--socket: ")
+
+
+def test_a_setting_that_does_not_exist_is_reported() -> None:
+    settings, faults = read_settings({"LOGBOOM_MAXSIZE": "1m", "PATH": "/bin"}, {})
+    assert settings == DEFAULTS
+    assert faults == ["LOGBOOM_MAXSIZE is no setting of this version and has no effect"]
+
+
+def test_a_socket_path_is_limited_by_the_kernel() -> None:
+    longest = "/" + "s" * (SOCKET_PATH_LIMIT_BYTES - 1)
+    assert read_settings({"LOGBOOM_SOCKET": longest}, {})[0].socket == longest
+    settings, faults = read_settings({"LOGBOOM_SOCKET": longest + "s"}, {})
+    assert settings.socket == DEFAULTS.socket
+    assert len(faults) == 1
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([setting.variable for setting in SETTINGS]), st.text(max_size=200)
+    )
+)
+def test_no_environment_stops_the_start(environment: dict[str, str]) -> None:
+    settings, faults = read_settings(environment, {})
+    assert isinstance(settings, Settings)
+    assert len(faults) <= len(environment)
