@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::intake::{CutterSettings, Intake, open_fifo};
+use crate::intake::{CutterSettings, Intake, find_fifo, open_fifo};
 use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::Counters;
@@ -130,28 +130,21 @@ impl Core {
             .join(path.strip_prefix("/").unwrap_or(path)))
     }
 
-    /// Attaches to the FIFOs of sessions that earlier workers had; a session whose FIFO is gone is over.
+    /// Attaches to the FIFOs of sessions that earlier workers had. One that cannot be found again keeps none from being found.
     fn find_sessions(&self) -> Result<()> {
+        let mut result = Ok(());
         for session in read_records(self.store.disk(), &self.record_folder())? {
-            let session = Arc::new(session);
-            let stream = self.store.stream(&session.facts.container_id);
-            let path = self.fifo_path(&session.facts.file)?;
-            match (open_fifo(&path), stream) {
-                (Ok(fifo), stream) => {
-                    let stream = stream.ok();
-                    self.intake.attach(session, stream, fifo, path)?;
-                }
-                (Err(_), Ok(stream)) => {
-                    // ORDER: opened before the session is known, so that a torn rest is closed as the end that it is.
-                    stream.open()?;
-                    stream.begin_session(&session);
-                    stream.end_session(&session);
-                    self.intake.cut(&stream);
-                }
-                // Its journal is cut when the store can be opened and the next worker looks.
-                (Err(_), Err(_)) => {}
-            }
+            result = result.and(self.find_session(session));
         }
+        result
+    }
+
+    /// A session whose FIFO is gone is over: it ends as one does whose writer has gone.
+    fn find_session(&self, session: Session) -> Result<()> {
+        let path = self.fifo_path(&session.facts.file)?;
+        let fifo = find_fifo(&path)?;
+        let stream = self.store.stream(&session.facts.container_id).ok();
+        self.intake.attach(Arc::new(session), stream, fifo, path)?;
         Ok(())
     }
 

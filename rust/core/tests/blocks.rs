@@ -19,7 +19,7 @@ use logboom_core::block::{
     MAX_COLUMN_BYTES, Origin,
 };
 use logboom_core::disk::SystemDisk;
-use logboom_core::segment::{SegmentReader, SegmentWriter};
+use logboom_core::segment::{Rest, SegmentReader, SegmentWriter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -265,7 +265,7 @@ proptest! {
         let (path, expected) = write_segment(folder.path(), &blocks, is_sealed);
         let reader = SegmentReader::open(&SystemDisk, &path).unwrap();
         let contents = reader.contents().unwrap();
-        prop_assert_eq!(contents.is_sealed, is_sealed);
+        prop_assert_eq!(contents.rest, if is_sealed { Rest::Index } else { Rest::Torn });
         prop_assert_eq!(contents.blocks.len(), blocks.len());
         prop_assert_eq!(read_segment(&path), expected);
         let text: Vec<u8> = blocks.iter().flat_map(|rows| text_of(rows)).collect();
@@ -281,7 +281,7 @@ proptest! {
         std::fs::write(&path, &content[..cut]).unwrap();
         let reader = SegmentReader::open(&SystemDisk, &path).unwrap();
         let contents = reader.contents().unwrap();
-        prop_assert!(!contents.is_sealed);
+        prop_assert_eq!(contents.rest, Rest::Torn);
         let found = read_segment(&path);
         prop_assert_eq!(&found[..], &expected[..found.len()]);
         let ends: Vec<u64> = contents.blocks.iter().map(|block| block.offset + block.bytes).collect();
@@ -494,7 +494,7 @@ fn a_segment_whose_index_is_damaged_is_walked() {
         let reader = SegmentReader::open(&SystemDisk, &path).unwrap();
         let contents = reader.contents().unwrap();
         assert_eq!(contents.blocks.len(), 3, "byte {at}");
-        assert!(!contents.is_sealed, "byte {at}");
+        assert_ne!(contents.rest, Rest::Index, "byte {at}");
         assert_eq!(read_segment(&path), expected);
     }
 }

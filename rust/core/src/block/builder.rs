@@ -143,6 +143,11 @@ impl BlockBuilder {
         column_bytes(self.flags.len())
     }
 
+    /// Bytes of their text.
+    pub fn text_bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     /// Adds an entry; `is_own`: Logboom wrote it.
     pub fn push(&mut self, entry: &Entry<'_>, is_own: bool) {
         let mut flags = match entry.source {

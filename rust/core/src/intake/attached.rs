@@ -10,6 +10,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use super::cutter::CutterThread;
 use super::dropped::Dropped;
+use super::fifo::unlink_fifo;
 use super::pipe::{PipeBudget, PipeSize};
 use crate::block::BLOCK_TARGET_BYTES;
 use crate::clock::Clock;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::JournalWriter;
 use crate::stats::{Counters, add};
-use crate::store::{Store, remove_record};
+use crate::store::Store;
 use crate::stream::{CutWhen, Resumed, Session, Stream};
 
 /// What all sessions of the reactor share.
@@ -36,8 +37,8 @@ pub(super) struct Shared {
 /// Where a session's bytes go.
 #[derive(Debug)]
 enum Sink {
-    /// Nowhere yet: the session's next generation begins at this position with these bytes of a torn frame.
-    Idle { position: u64, torn: Vec<u8> },
+    /// Nowhere yet: the session's next generation begins so.
+    Idle(Resumed),
     /// Into the stream's newest generation.
     Journal(JournalWriter),
     /// The store refuses.
@@ -72,10 +73,7 @@ impl Attached {
             // An earlier worker may have left journal bytes.
             shared.cutter.note(stream, now);
         }
-        let sink = Sink::Idle {
-            position: 0,
-            torn: Vec::new(),
-        };
+        let sink = Sink::Idle(Resumed::default());
         Self {
             session,
             stream,
@@ -108,7 +106,7 @@ impl Attached {
     /// The next bytes need a generation to go to. A session that never prints never does, and leaves nothing in the store.
     pub(super) fn needs_generation(&self, now: Instant) -> bool {
         let may_begin = match &self.sink {
-            Sink::Idle { .. } => true,
+            Sink::Idle(_) => true,
             Sink::Dropped { dropped, .. } => dropped.is_due(now),
             Sink::Journal(writer) => {
                 let is_cut = || {
@@ -122,8 +120,7 @@ impl Attached {
         may_begin && rustix::io::ioctl_fionread(&self.fifo).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Begins the session's next generation, or goes on with the one that an earlier worker has left. No other session of
-    /// the container may have an open one.
+    /// Begins the session's next generation. No other session of the container may have an open one.
     pub(super) fn begin(&mut self, shared: &mut Shared) {
         self.publish(shared);
         self.close_journal();
@@ -137,7 +134,7 @@ impl Attached {
         let now_ns = shared.clock.now_ns();
         let (position, initial) = match &self.sink {
             Sink::Journal(_) => return Ok(()),
-            Sink::Idle { position, torn } => (*position, torn.clone()),
+            Sink::Idle(Resumed { position, torn }) => (*position, torn.clone()),
             Sink::Dropped { position, dropped } => (*position, dropped.initial_bytes(now_ns)),
         };
         let writer = stream.begin_generation(&self.session, position, &initial, now_ns)?;
@@ -159,17 +156,11 @@ impl Attached {
             stream
         };
         if !self.is_resumed {
-            let found = match stream.resume_session(&self.session)? {
-                Resumed::Writer(writer) => Sink::Journal(writer),
-                Resumed::Torn { position, torn } => Sink::Idle { position, torn },
-            };
-            if let Sink::Dropped { dropped, .. } = std::mem::replace(&mut self.sink, found) {
+            let resumed = stream.resume_session(&self.session)?;
+            match &mut self.sink {
                 // The store refused until now, so what followed the torn frame is gone.
-                self.close_journal();
-                self.sink = Sink::Dropped {
-                    position: self.position(),
-                    dropped,
-                };
+                Sink::Dropped { position, .. } => *position = resumed.position,
+                sink => *sink = Sink::Idle(resumed),
             }
             self.is_resumed = true;
         }
@@ -187,7 +178,7 @@ impl Attached {
     /// `WouldBlock` when the FIFO is empty; whatever else comes passes with the next round.
     pub(super) fn take(&mut self, most: usize, shared: &mut Shared) -> io::Result<usize> {
         let taken = match &mut self.sink {
-            Sink::Idle { .. } => return probe(self.fifo.as_fd()),
+            Sink::Idle(_) => return probe(self.fifo.as_fd()),
             Sink::Dropped { dropped, .. } => return dropped.take(self.fifo.as_fd()),
             Sink::Journal(writer) => writer.take(self.fifo.as_fd(), most),
         };
@@ -200,6 +191,8 @@ impl Attached {
                 let raw = error
                     .raw_os_error()
                     .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+                // What has been taken before stays readable.
+                self.publish(shared);
                 self.refuse(&Error::io("append to", &path)(raw), shared);
             }
         }
@@ -254,7 +247,7 @@ impl Attached {
         match &mut self.sink {
             Sink::Journal(_) => {}
             Sink::Dropped { dropped, .. } => dropped.tried(now),
-            Sink::Idle { position, torn } => {
+            Sink::Idle(Resumed { position, torn }) => {
                 let dropped = Dropped::new(error, std::mem::take(torn), shared.clock.now_ns(), now);
                 self.sink = Sink::Dropped {
                     position: *position,
@@ -296,72 +289,51 @@ impl Attached {
     }
 
     fn close_journal(&mut self) {
-        let position = self.position();
-        match std::mem::replace(
-            &mut self.sink,
-            Sink::Idle {
-                position,
-                torn: Vec::new(),
-            },
-        ) {
-            // If the torn frame cannot be read back, its rest in the FIFO counts as damage.
+        match std::mem::replace(&mut self.sink, Sink::Idle(Resumed::default())) {
             Sink::Journal(writer) => {
+                let position = writer.boundary_position();
+                // If the torn frame cannot be read back, its rest in the FIFO counts as damage.
                 let torn = writer.close().unwrap_or_default();
-                self.sink = Sink::Idle { position, torn };
+                self.sink = Sink::Idle(Resumed { position, torn });
             }
             other => self.sink = other,
         }
     }
 
-    /// Where the session's next generation begins.
-    fn position(&self) -> u64 {
-        match &self.sink {
-            Sink::Idle { position, .. } | Sink::Dropped { position, .. } => *position,
-            Sink::Journal(writer) => writer.boundary_position(),
-        }
-    }
-
-    /// Something is left that needs a generation before the session can end.
-    pub(super) fn has_rest(&mut self) -> bool {
-        match &mut self.sink {
-            Sink::Journal(_) => false,
-            Sink::Idle { torn, .. } => !torn.is_empty(),
-            Sink::Dropped { dropped, .. } => {
+    /// Whether something is left that needs a generation before the session can end: entries that were dropped, or a torn
+    /// frame, an earlier worker's included. It will never be whole, so what tells of it stands in its place from now on.
+    pub(super) fn has_rest(&mut self, shared: &mut Shared) -> bool {
+        let stream = self.resume(shared);
+        self.publish(shared);
+        self.close_journal();
+        match (&mut self.sink, stream) {
+            (Sink::Dropped { dropped, .. }, _) => {
                 dropped.finish();
                 dropped.entry_count > 0
             }
+            (Sink::Idle(Resumed { torn, .. }), Ok(stream)) if !torn.is_empty() => {
+                match stream.name_torn_rest(&self.session, torn, shared.clock.now_ns()) {
+                    Ok(frame) => *torn = frame,
+                    Err(error) => self.refuse(&error, shared),
+                }
+                true
+            }
+            _ => false,
         }
     }
 
-    /// Ends the session, with all its entries published and a torn rest among them as damage. `remove_fifo`: dockerd has
-    /// gone and will not do it.
+    /// Ends the session, with all its entries published. `remove_fifo`: dockerd has gone and will not do it.
     pub(super) fn end(mut self, remove_fifo: bool, shared: &mut Shared) {
-        if self.resume(shared).is_ok() {
-            self.publish(shared);
-        }
-        let idle = Sink::Idle {
-            position: self.position(),
-            torn: Vec::new(),
-        };
-        match std::mem::replace(&mut self.sink, idle) {
-            Sink::Journal(writer) => match writer.finish(&mut shared.chunk) {
-                Ok(entries) => add(&shared.counters.intake_entries_total, entries),
-                Err(_) => add(&shared.counters.storage_errors_total, 1),
-            },
-            other => self.sink = other,
-        }
+        self.close_journal();
         self.count_dropped(shared);
         self.pipe.release(&mut shared.budget);
-        match self.stream {
-            Some(stream) => {
-                stream.end_session(&self.session);
-                shared.cutter.request(&stream, CutWhen::All);
-            }
-            None => remove_record(shared.store.disk(), &self.session),
+        // Without a stream the record stays: the next worker finds that the session has ended, and what it has left.
+        if let Some(stream) = self.stream {
+            stream.end_session(&self.session);
+            shared.cutter.request(&stream, CutWhen::All);
         }
         if remove_fifo {
-            // Somebody else may have removed it.
-            let _ = rustix::fs::unlink(&self.fifo_path);
+            unlink_fifo(self.fifo.as_fd(), &self.fifo_path);
         }
     }
 }

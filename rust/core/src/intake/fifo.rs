@@ -1,10 +1,12 @@
 //! Opening what dockerd names.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat, lstat, open, unlink};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::error::{Error, Result};
 
@@ -24,5 +26,30 @@ pub fn open_fifo(path: &Path) -> Result<OwnedFd> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => Ok(fifo),
         _ => Err(refused(&"it is no FIFO")),
+    }
+}
+
+/// Opens the FIFO of a session that an earlier worker had. Where it is gone, one without a writer stands in its place: the
+/// session is over, and ends as one does whose writer has gone.
+///
+/// # Errors
+/// It is there and no FIFO, or no file descriptor is left.
+pub fn find_fifo(path: &Path) -> Result<OwnedFd> {
+    if !matches!(lstat(path), Err(Errno::NOENT)) {
+        return open_fifo(path);
+    }
+    let (fifo, _writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        .map_err(|errno| Error::io("stand in for", path)(errno.into()))?;
+    Ok(fifo)
+}
+
+/// Removes a FIFO that dockerd has left behind, unless the path names another by now.
+pub(super) fn unlink_fifo(fifo: BorrowedFd<'_>, path: &Path) {
+    let (Ok(ours), Ok(named)) = (fstat(fifo), lstat(path)) else {
+        return;
+    };
+    if (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino) {
+        // Somebody else may have removed it.
+        let _ = unlink(path);
     }
 }

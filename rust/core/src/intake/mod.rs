@@ -25,14 +25,14 @@ use std::thread::JoinHandle;
 use rustix::event::{EventfdFlags, eventfd};
 
 pub use cutter::CutterSettings;
-pub use fifo::open_fifo;
+pub use fifo::{find_fifo, open_fifo};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::Counters;
 use crate::store::Store;
-use crate::stream::{CutWhen, Session, Stream};
+use crate::stream::{Session, Stream};
 use attached::Shared;
 use cutter::CutterThread;
 use pipe::PipeBudget;
@@ -207,11 +207,6 @@ impl Intake {
             done,
         })
         .ok_or(Error::Closed)
-    }
-
-    /// Cuts all that a stream has, soon.
-    pub fn cut(&self, stream: &Arc<Stream>) {
-        self.cutter.request(stream, CutWhen::All);
     }
 
     /// Takes what all FIFOs hold, cuts and syncs all, and ends the threads. A second call does nothing.

@@ -284,7 +284,7 @@ impl Reactor {
         let Some(mut attached) = self.attached.remove(&key) else {
             return;
         };
-        if attached.has_rest() {
+        if attached.has_rest(&mut self.shared) {
             self.begin(&mut attached);
         }
         attached.end(remove_fifo, &mut self.shared);

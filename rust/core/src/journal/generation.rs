@@ -3,9 +3,9 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::DAMAGED_SUFFIX;
 use super::header::{GenerationHeader, HEADER_PAGE_BYTES};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -24,13 +24,23 @@ pub struct Generation {
     boundary: AtomicU64,
     /// How many entries these are.
     entry_count: AtomicU64,
-    /// Set once nothing more will be published: whether all bytes are used up, the torn rest included, because the
-    /// session has ended.
-    closed: OnceLock<bool>,
+    /// Nothing more will be published.
+    is_closed: AtomicBool,
     /// A torn frame at its end stands nowhere else yet, so the file must stay.
     has_torn_rest: AtomicBool,
     /// What an earlier worker left behind the header page, a torn rest included.
     recovered_bytes: u64,
+}
+
+/// What an earlier worker left under a generation's name.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// A generation.
+    Whole(Generation),
+    /// Its start is not whole, so nothing was ever taken into it.
+    Nothing,
+    /// A start that is whole and means nothing: what lies behind it cannot be read.
+    Damaged,
 }
 
 /// Where a walk over a generation stands.
@@ -52,34 +62,39 @@ impl Generation {
             file,
             boundary: AtomicU64::new(0),
             entry_count: AtomicU64::new(0),
-            closed: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
             has_torn_rest: AtomicBool::new(false),
             recovered_bytes: 0,
         }
     }
 
-    /// Opens a generation that an earlier worker left; `None` when its start is not whole, so that it holds nothing.
-    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Self>> {
+    /// Opens a generation that an earlier worker left.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Left> {
         let file = disk
             .open(path, OpenMode::Write)
             .map_err(Error::io("open", path))?;
         let size = file.bytes().map_err(Error::io("stat", path))?;
         let mut page = [0; HEADER_PAGE_BYTES];
         let Some(bytes) = size.checked_sub(HEADER_PAGE_BYTES as u64) else {
-            return Ok(None);
+            return Ok(Left::Nothing);
         };
         file.read_exact_at(&mut page, 0)
             .map_err(Error::io("read", path))?;
-        match GenerationHeader::decode(&page) {
-            Some(header) if header.initial_bytes <= bytes => Ok(Some(Self {
+        Ok(match GenerationHeader::decode(&page) {
+            Some(header) if header.initial_bytes <= bytes => Left::Whole(Self {
                 recovered_bytes: bytes,
                 ..Self::new(header, path.to_owned(), file)
-            })),
-            _ => Ok(None),
-        }
+            }),
+            Some(_) => Left::Nothing,
+            None => Left::Damaged,
+        })
     }
 
-    /// Publishes the whole frames that an earlier worker left, up to where the session's next generation begins.
+    /// Publishes the whole frames that an earlier worker left, up to where the session's next generation begins, and closes
+    /// the generation: its session goes on in another.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -90,13 +105,28 @@ impl Generation {
                 .min(next_start.saturating_sub(self.header.start));
         }
         let walked = self
-            .walk_range(0, self.recovered_bytes, false, chunk, |_, _| {
+            .walk_range(0, self.recovered_bytes, chunk, |_, _| {
                 ControlFlow::Continue(())
             })
             .map_err(Error::io("read", &self.path))?;
         self.set_torn_rest(walked.offset < self.recovered_bytes);
         self.publish(walked);
+        self.close();
         Ok(())
+    }
+
+    /// The torn frame that `recover` has found at the end, and its position in the session.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn torn_rest(&self) -> Result<(u64, Vec<u8>)> {
+        let boundary = self.boundary();
+        let torn_bytes = self.recovered_bytes.saturating_sub(boundary);
+        let mut torn = vec![0; usize::try_from(torn_bytes).unwrap_or(0)];
+        self.file
+            .read_exact_at(&mut torn, HEADER_PAGE_BYTES as u64 + boundary)
+            .map_err(Error::io("read", &self.path))?;
+        Ok((self.header.start + boundary, torn))
     }
 
     /// Whether its file must stay although all its entries lie in blocks.
@@ -107,10 +137,6 @@ impl Generation {
     /// Says that the torn frame at its end has been copied to the session's next generation, or not.
     pub(crate) fn set_torn_rest(&self, has_torn_rest: bool) {
         self.has_torn_rest.store(has_torn_rest, Ordering::Relaxed);
-    }
-
-    pub(super) fn recovered_bytes(&self) -> u64 {
-        self.recovered_bytes
     }
 
     /// What its first page says.
@@ -144,7 +170,7 @@ impl Generation {
 
     /// Nothing more will be published.
     pub fn is_closed(&self) -> bool {
-        self.closed.get().is_some()
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// Readers see entries up to here from now on.
@@ -155,20 +181,18 @@ impl Generation {
             .store(walked.entry_count, Ordering::Release);
     }
 
-    /// `is_final`: the session has ended, a torn rest counts as damage and has been published as such.
-    pub(crate) fn close(&self, is_final: bool) {
-        // A second close changes nothing.
-        let _ = self.closed.set(is_final);
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
     }
 
     /// Gives the entries from `from` (a boundary) up to `to`, each with the offset behind it, until `visit` breaks.
     ///
-    /// `to` is the published boundary for everyone but the writer, who looks further. `is_final`: nothing follows `to`.
+    /// `to` is the published boundary for everyone but the writer, who looks further. What is incomplete there is left: a
+    /// frame that will never be whole is named by the session's last generation.
     pub(super) fn walk_range(
         &self,
         from: u64,
         to: u64,
-        is_final: bool,
         chunk: &mut Vec<u8>,
         mut visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
     ) -> io::Result<Walked> {
@@ -184,7 +208,7 @@ impl Generation {
             chunk.resize(usize::try_from(end - base).unwrap_or(0), 0);
             self.file
                 .read_exact_at(chunk, HEADER_PAGE_BYTES as u64 + base)?;
-            let mut walk = Walk::new(chunk, is_final && end == to);
+            let mut walk = Walk::new(chunk, false);
             loop {
                 match walk.step() {
                     Step::Item(item) => {
@@ -205,7 +229,12 @@ impl Generation {
             if end == to {
                 break;
             }
-            chunk_bytes = CHUNK_BYTES.max(walked.wanted_bytes);
+            // Damage wants one byte more each time; what is read must grow faster than that.
+            chunk_bytes = if walked.offset == base {
+                walked.wanted_bytes.max(2 * chunk_bytes)
+            } else {
+                CHUNK_BYTES
+            };
         }
         Ok(walked)
     }
@@ -220,9 +249,7 @@ impl Generation {
         chunk: &mut Vec<u8>,
         visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
     ) -> Result<Walked> {
-        let to = self.boundary();
-        let is_final = self.closed.get().copied().unwrap_or(false);
-        self.walk_range(from, to, is_final, chunk, visit)
+        self.walk_range(from, self.boundary(), chunk, visit)
             .map_err(Error::io("read", &self.path))
     }
 
@@ -236,7 +263,7 @@ impl Generation {
         self.file
             .read_exact_at(bytes, HEADER_PAGE_BYTES as u64 + from)
             .map_err(Error::io("read", &self.path))?;
-        let mut walk = Walk::new(bytes, self.closed.get().copied().unwrap_or(false));
+        let mut walk = Walk::new(bytes, false);
         let mut entry_count = 0;
         while let Step::Item(_) = walk.step() {
             entry_count += 1;
@@ -246,8 +273,13 @@ impl Generation {
 
     /// The file in which the damaged bytes that end at an offset are kept.
     pub(crate) fn damage_file_name(&self, end: u64) -> String {
-        format!("{:020}-{end}.damaged", self.header.number)
+        format!("{:020}-{end}{DAMAGED_SUFFIX}", self.header.number)
     }
+}
+
+/// What is said in place of bytes that are no entry.
+pub(crate) fn damage_text(bytes: usize, file_name: &str) -> String {
+    format!("logboom: {bytes} bytes from dockerd are no log entry; they are kept in {file_name}")
 }
 
 /// Gives an item as an entry. Damage becomes an entry of Logboom's own that says where the bytes are kept.
@@ -261,11 +293,7 @@ pub fn with_entry<T>(
         Item::Entry(entry) => use_entry(entry, false),
         Item::Own(entry) => use_entry(entry, true),
         Item::Damage(bytes) => {
-            let text = format!(
-                "logboom: {} bytes from dockerd are no log entry; they are kept in {}",
-                bytes.len(),
-                generation.damage_file_name(end)
-            );
+            let text = damage_text(bytes.len(), &generation.damage_file_name(end));
             // The time must be the same in every replay, and damaged bytes have none.
             let entry = Entry {
                 source: STDERR,

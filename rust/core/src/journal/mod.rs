@@ -20,6 +20,7 @@ mod header;
 mod writer;
 
 pub use generation::{Generation, Walked, with_entry};
+pub(crate) use generation::{Left, damage_text};
 pub use header::{BootId, GenerationHeader, HEADER_PAGE_BYTES, RECOVERED};
 pub use writer::{JournalWriter, write_recovered};
 
@@ -33,6 +34,9 @@ pub const QUIET_GENERATION_BYTES: u64 = 64 << 10;
 use crate::disk::{numbered_name, parse_numbered_name};
 
 const SUFFIX: &str = ".journal";
+
+/// How the names of files end in which bytes are kept that are no entry.
+pub(crate) const DAMAGED_SUFFIX: &str = ".damaged";
 
 /// The file name of a generation.
 pub(crate) fn file_name(number: u64) -> String {

@@ -67,30 +67,9 @@ impl JournalWriter {
         })
     }
 
-    /// Goes on with a generation that an earlier worker left.
-    pub fn resume(generation: Arc<Generation>) -> Self {
-        let bytes = generation.recovered_bytes();
-        let (offset, entry_count) = (generation.boundary(), generation.entry_count());
-        Self {
-            generation,
-            bytes,
-            reserved_bytes: bytes,
-            walked: Walked {
-                offset,
-                entry_count,
-                wanted_bytes: 0,
-            },
-        }
-    }
-
     /// What readers share.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
-    }
-
-    /// The session's position: all frame bytes ever taken.
-    pub fn position(&self) -> u64 {
-        self.generation.header().start + self.bytes
     }
 
     /// Moves what is in the FIFO into the file: up to `most` bytes, in one system call.
@@ -121,25 +100,14 @@ impl JournalWriter {
     /// # Errors
     /// The file cannot be read back.
     pub fn publish(&mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
-        self.publish_up_to(self.walked.offset + self.walked.wanted_bytes, false, chunk)
-    }
-
-    fn publish_up_to(
-        &mut self,
-        wanted: u64,
-        is_final: bool,
-        chunk: &mut Vec<u8>,
-    ) -> io::Result<u64> {
-        if self.bytes < wanted {
+        if self.bytes < self.walked.offset + self.walked.wanted_bytes {
             return Ok(0);
         }
-        let found = self.generation.walk_range(
-            self.walked.offset,
-            self.bytes,
-            is_final,
-            chunk,
-            |_, _| ControlFlow::Continue(()),
-        )?;
+        let found = self
+            .generation
+            .walk_range(self.walked.offset, self.bytes, chunk, |_, _| {
+                ControlFlow::Continue(())
+            })?;
         self.walked = Walked {
             entry_count: self.walked.entry_count + found.entry_count,
             ..found
@@ -172,22 +140,11 @@ impl JournalWriter {
         ];
         // ORDER: the mark first; what is closed and unmarked may be removed.
         self.generation.set_torn_rest(torn_bytes > 0);
-        self.generation.close(false);
+        self.generation.close();
         self.generation
             .file()
             .read_exact_at(&mut torn, HEADER_PAGE_BYTES as u64 + self.walked.offset)?;
         Ok(torn)
-    }
-
-    /// Ends this generation together with its session: a torn frame becomes an entry that says so.
-    ///
-    /// # Errors
-    /// The file cannot be read back. The generation is closed all the same.
-    pub fn finish(mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
-        let found = self.publish_up_to(0, true, chunk);
-        self.generation.set_torn_rest(false);
-        self.generation.close(true);
-        found
     }
 
     /// The position at which the session's next generation begins.

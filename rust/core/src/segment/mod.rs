@@ -14,7 +14,7 @@ mod reader;
 mod writer;
 
 pub use index::BlockPlace;
-pub use reader::{Contents, SegmentReader};
+pub use reader::{Contents, Rest, SegmentReader};
 pub use writer::SegmentWriter;
 
 use crate::disk::{numbered_name, parse_numbered_name};

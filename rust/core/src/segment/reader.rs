@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PREAMBLE;
 use super::index::{BlockPlace, TRAILER_BYTES, decode_index, index_bytes};
-use crate::block::{BLOCK_PREFIX_BYTES, Block, BlockHeader};
+use super::{PREAMBLE, parse_file_name};
+use crate::block::{
+    BLOCK_PREFIX_BYTES, Block, BlockHeader, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES,
+};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 
 /// LIMIT: the largest block that is read at once; none that is written comes near.
 const MAX_BLOCK_BYTES: u64 = 32 << 20;
+
+/// How much is searched at a time for the next block behind damage.
+const SEARCH_BYTES: u64 = 1 << 20;
 
 /// An open segment.
 #[derive(Debug)]
@@ -21,10 +26,23 @@ pub struct SegmentReader {
 /// What was found in a segment.
 #[derive(Debug)]
 pub struct Contents {
-    /// Its whole blocks, oldest first.
+    /// Its blocks, oldest first, with one in place of those that damage hides: it cannot be read, and spans their numbers.
     pub blocks: Vec<BlockPlace>,
-    /// It ends with an index, so nothing will be appended.
-    pub is_sealed: bool,
+    /// What follows the last one.
+    pub rest: Rest,
+    /// The file's size.
+    pub bytes: u64,
+}
+
+/// What follows the last block of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The index, so nothing will be appended.
+    Index,
+    /// Nothing, or the beginning of a block or index that a worker could not finish.
+    Torn,
+    /// Bytes that are whole and no block of this version. Nothing may be cut off there.
+    Damaged,
 }
 
 impl SegmentReader {
@@ -45,18 +63,17 @@ impl SegmentReader {
     /// Its blocks: from the index, or by walking the headers where there is none.
     ///
     /// # Errors
-    /// The disk refused. Damage is no error: a block that is not whole, and what follows it, is left out.
+    /// The disk refused. Damage is no error.
     pub fn contents(&self) -> Result<Contents> {
-        let size = self.file.bytes().map_err(Error::io("stat", &self.path))?;
-        if let Some(blocks) = self.read_index(size)? {
-            return Ok(Contents {
-                blocks,
-                is_sealed: true,
-            });
-        }
+        let bytes = self.file.bytes().map_err(Error::io("stat", &self.path))?;
+        let (blocks, rest) = match self.read_index(bytes)? {
+            Some(blocks) => (blocks, Rest::Index),
+            None => self.walk_headers(bytes)?,
+        };
         Ok(Contents {
-            blocks: self.walk_headers(size)?,
-            is_sealed: false,
+            blocks,
+            rest,
+            bytes,
         })
     }
 
@@ -83,22 +100,108 @@ impl SegmentReader {
         Ok(decode_index(&frame))
     }
 
-    fn walk_headers(&self, size: u64) -> Result<Vec<BlockPlace>> {
-        let mut blocks = Vec::new();
+    fn walk_headers(&self, size: u64) -> Result<(Vec<BlockPlace>, Rest)> {
+        let mut blocks: Vec<BlockPlace> = Vec::new();
         let mut offset = PREAMBLE.len() as u64;
-        let mut prefix = [0; BLOCK_PREFIX_BYTES];
-        while offset + BLOCK_PREFIX_BYTES as u64 <= size {
-            self.read(&mut prefix, offset)?;
-            let Ok(header) = BlockHeader::decode(&prefix) else {
-                break;
+        while offset < size {
+            let place = match self.place_at(offset, size)? {
+                Some(place) => place,
+                None => match self.find_block(offset, size)? {
+                    Some(place) => {
+                        blocks.extend(self.hidden(offset, blocks.last(), &place));
+                        place
+                    }
+                    None if self.is_torn(offset, size)? => break,
+                    None => return Ok((blocks, Rest::Damaged)),
+                },
             };
-            if offset + header.block_bytes() > size {
-                break;
-            }
-            blocks.push(BlockPlace::new(offset, &header));
-            offset += header.block_bytes();
+            blocks.push(place);
+            offset = place.offset + place.bytes;
         }
-        Ok(blocks)
+        Ok((blocks, Rest::Torn))
+    }
+
+    /// The block that begins at an offset, as its header tells.
+    fn place_at(&self, offset: u64, size: u64) -> Result<Option<BlockPlace>> {
+        let mut prefix = [0; BLOCK_PREFIX_BYTES];
+        if offset + BLOCK_PREFIX_BYTES as u64 > size {
+            return Ok(None);
+        }
+        self.read(&mut prefix, offset)?;
+        let place = BlockHeader::decode(&prefix)
+            .ok()
+            .map(|header| BlockPlace::new(offset, &header));
+        Ok(place.filter(|place| offset + place.bytes <= size))
+    }
+
+    /// The first whole block behind an offset. Text may hold bytes that look like one, so it is read.
+    fn find_block(&self, offset: u64, size: u64) -> Result<Option<BlockPlace>> {
+        let (mut bytes, mut stored, mut block) = (Vec::new(), Vec::new(), Block::default());
+        let magic = SKIPPABLE_MAGIC.to_le_bytes();
+        let mut from = offset + 1;
+        while from + BLOCK_PREFIX_BYTES as u64 <= size {
+            let window_bytes = SEARCH_BYTES.min(size - from);
+            bytes.resize(usize::try_from(window_bytes).unwrap_or(0), 0);
+            self.read(&mut bytes, from)?;
+            for found in memchr::memmem::find_iter(&bytes, &magic) {
+                let Some(place) = self.place_at(from + found as u64, size)? else {
+                    continue;
+                };
+                match self.read_block(&place, &mut stored, &mut block) {
+                    Ok(()) => return Ok(Some(place)),
+                    Err(Error::Corrupt { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // The magic may lie across the end of what was searched.
+            from += (window_bytes - magic.len() as u64 + 1).max(1);
+        }
+        Ok(None)
+    }
+
+    /// What stands for the entries between two blocks, if there were any.
+    fn hidden(
+        &self,
+        offset: u64,
+        before: Option<&BlockPlace>,
+        behind: &BlockPlace,
+    ) -> Option<BlockPlace> {
+        let name = self.path.file_name()?.to_str()?;
+        let first_sequence =
+            before.map_or_else(|| parse_file_name(name), |place| Some(place.end_sequence()))?;
+        let entry_count = behind.first_sequence.checked_sub(first_sequence)?;
+        Some(BlockPlace {
+            offset,
+            bytes: behind.offset - offset,
+            first_sequence,
+            entry_count: u32::try_from(entry_count).ok().filter(|&count| count > 0)?,
+            text_bytes: 0,
+            min_time_ns: behind.min_time_ns,
+            max_time_ns: behind.min_time_ns,
+        })
+    }
+
+    /// Whether what follows an offset is the beginning of a block or index, which a worker that was killed left.
+    fn is_torn(&self, offset: u64, size: u64) -> Result<bool> {
+        let mut prefix = [0; SKIPPABLE_PREFIX_BYTES];
+        let rest_bytes = size - offset;
+        if rest_bytes < SKIPPABLE_PREFIX_BYTES as u64 {
+            return Ok(true);
+        }
+        self.read(&mut prefix, offset)?;
+        let [magic @ .., l0, l1, l2, l3] = prefix;
+        let frame_bytes =
+            SKIPPABLE_PREFIX_BYTES as u64 + u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
+        if magic != SKIPPABLE_MAGIC.to_le_bytes() {
+            return Ok(false);
+        }
+        let mut header = [0; BLOCK_PREFIX_BYTES];
+        if rest_bytes < frame_bytes.max(BLOCK_PREFIX_BYTES as u64) {
+            return Ok(true);
+        }
+        self.read(&mut header, offset)?;
+        // Its text is cut short.
+        Ok(BlockHeader::decode(&header).is_ok_and(|header| rest_bytes < header.block_bytes()))
     }
 
     /// The blocks before the first that is damaged. After a power cut a header proves nothing about what follows it.

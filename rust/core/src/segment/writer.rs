@@ -1,5 +1,6 @@
 //! Appending blocks to the newest segment of a stream.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::index::{BlockPlace, encode_index};
@@ -20,7 +21,8 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Begins a segment with its first block: a segment is never empty.
+    /// Begins a segment with its first block: a segment is never empty. A file that bears the name already holds no block that
+    /// can be read, or the number would not be given again; it is set aside.
     ///
     /// # Errors
     /// The disk refused; the file is removed again where that is possible.
@@ -31,9 +33,15 @@ impl SegmentWriter {
         block: &[u8],
     ) -> Result<Self> {
         let path = folder.join(file_name(header.first_sequence));
-        let file = disk
-            .open(&path, OpenMode::Create)
-            .map_err(Error::io("create", &path))?;
+        let file = match disk.open(&path, OpenMode::Create) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.rename(&path, &path.with_extension("unreadable"))
+                    .map_err(Error::io("set aside", &path))?;
+                disk.open(&path, OpenMode::Create)
+            }
+            opened => opened,
+        };
+        let file = file.map_err(Error::io("create", &path))?;
         let mut start = Vec::with_capacity(PREAMBLE.len() + block.len());
         start.extend_from_slice(&PREAMBLE);
         start.extend_from_slice(block);

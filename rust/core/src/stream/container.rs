@@ -24,6 +24,9 @@ const FORMAT: u32 = 1;
 pub(super) struct ContainerFile {
     format: u32,
     container_id: String,
+    /// No entry gets a lower sequence number: what had lower ones may be gone without a trace.
+    #[serde(default)]
+    pub(super) next_sequence: u64,
     /// Oldest first.
     pub(super) sessions: Vec<SessionFacts>,
 }
@@ -39,22 +42,24 @@ impl ContainerFile {
             .unwrap_or_else(|| Self {
                 format: FORMAT,
                 container_id: container_id.to_owned(),
+                next_sequence: 0,
                 sessions: Vec::new(),
             })
     }
 
-    /// Adds a session, unless it is there.
-    pub(super) fn add(&mut self, facts: &SessionFacts) {
+    /// Adds a session; `false`: it is there.
+    pub(super) fn add(&mut self, facts: &SessionFacts) -> bool {
         if self
             .sessions
             .iter()
             .any(|known| known.session == facts.session)
         {
-            return;
+            return false;
         }
         self.sessions.push(facts.clone());
         let surplus = self.sessions.len().saturating_sub(MAX_SESSIONS);
         self.sessions.drain(..surplus);
+        true
     }
 
     pub(super) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {

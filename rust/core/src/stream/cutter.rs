@@ -17,13 +17,16 @@ use super::{CutPoint, Cutting, Logged, SegmentFacts, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
 use crate::disk::{OpenMode, is_missing};
 use crate::error::{Error, Result};
-use crate::journal::{Generation, GenerationHeader, with_entry};
+use crate::journal::{DAMAGED_SUFFIX, Generation, GenerationHeader, with_entry};
 use crate::segment::SegmentWriter;
 use crate::sync_log::{Mark, Place, SyncLog};
 use crate::wire::Item;
 
 /// LIMIT: a longer run of damage is kept only to this length; a broken engine must not fill the disk.
 const MAX_DAMAGE_KEPT_BYTES: usize = 1 << 20;
+
+/// LIMIT: damage of a stream is kept in so many files, the newest ones.
+const MAX_DAMAGED_FILES: usize = 64;
 
 /// Which entries are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +98,37 @@ impl Stream {
     fn try_cut(&self, when: CutWhen, now_ns: i64, tools: &mut Tools) -> Result<()> {
         self.open()?;
         let mut cutting = self.cutting();
-        self.write_facts()?;
-        while let Some(job) = self.next_job(when, &mut cutting) {
-            self.cut_block(&job, &mut cutting, tools)?;
+        // Entries are worth more than facts, and a full disk gets free only when the limits are heeded: each step is tried
+        // whatever came of those before.
+        let facts = self.write_facts();
+        let blocks = self.cut_blocks(when, &mut cutting, tools);
+        let removed = self.remove_cut_generations(&mut cutting);
+        let limits = self.remove_old_segments(now_ns, &mut cutting);
+        blocks.and(removed).and(limits).and(facts)
+    }
+
+    fn cut_blocks(&self, when: CutWhen, cutting: &mut Cutting, tools: &mut Tools) -> Result<()> {
+        while let Some(job) = self.next_job(when, cutting) {
+            self.cut_block(&job, cutting, tools)?;
         }
-        if let (CutWhen::All, Some(writer)) = (when, &mut cutting.segment) {
-            writer.sync(&*self.disk)?;
+        if when == CutWhen::All {
+            self.sync_segment(cutting)?;
         }
-        self.remove_cut_generations(&mut cutting)?;
-        self.remove_old_segments(now_ns, &mut cutting)
+        Ok(())
+    }
+
+    /// Makes all blocks survive a power cut. After a failure the disk may have forgotten them, and a second try would succeed
+    /// all the same: so the segment is given up, and what its blocks were made from stays on disk.
+    fn sync_segment(&self, cutting: &mut Cutting) -> Result<()> {
+        let Some(writer) = &mut cutting.segment else {
+            return Ok(());
+        };
+        let synced = writer.sync(&*self.disk);
+        if synced.is_err() {
+            cutting.segment = None;
+            cutting.to_remove.clear();
+        }
+        synced
     }
 
     /// Makes everything up to now survive a power cut, once `log` is synced: blocks by syncing their segment, what is in no
@@ -113,9 +138,7 @@ impl Stream {
     /// The disk refused.
     pub fn log_unsynced(&self, log: &mut SyncLog, bytes: &mut Vec<u8>) -> Result<()> {
         let mut cutting = self.cutting();
-        if let Some(writer) = &mut cutting.segment {
-            writer.sync(&*self.disk)?;
-        }
+        self.sync_segment(&mut cutting)?;
         let state = self.state();
         let chain: Vec<(Arc<Generation>, CutPoint)> = state
             .chain
@@ -184,10 +207,13 @@ impl Stream {
             return Ok(());
         }
         let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let mut is_changed = false;
         for session in &new_sessions {
-            file.add(&session.facts);
+            is_changed |= file.add(&session.facts);
         }
-        file.write(&*self.disk, &self.folder)?;
+        if is_changed {
+            file.write(&*self.disk, &self.folder)?;
+        }
         self.state()
             .new_sessions
             .retain(|session| !new_sessions.iter().any(|written| written.id == session.id));
@@ -208,7 +234,7 @@ impl Stream {
                 if generation.has_torn_rest() {
                     state.torn.push(generation);
                 } else {
-                    cutting.to_remove.push(generation);
+                    cutting.to_remove.push_back(generation);
                 }
                 continue;
             }
@@ -242,15 +268,15 @@ impl Stream {
             with_entry(&job.generation, &item, end, |entry, is_own| {
                 builder.push(entry, is_own);
             });
-            if end - job.offset >= BLOCK_TARGET_BYTES {
+            // The entry that stands for damage may be longer than the damage.
+            if end - job.offset >= BLOCK_TARGET_BYTES || builder.text_bytes() >= BLOCK_TARGET_BYTES
+            {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         })?;
-        for (end, bytes) in damage {
-            self.keep_damage(&job.generation, end, &bytes)?;
-        }
+        self.keep_damage(&job.generation, &damage)?;
         let header = job.generation.header();
         let origin = Origin {
             first_sequence: job.sequence,
@@ -269,22 +295,47 @@ impl Stream {
                 "entries that were there are gone",
             ));
         };
-        self.append_block(&header, block, limits.segment_bytes, cutting)?;
+        self.append_block(&header, block, limits.segment_bytes, walked.offset, cutting)?;
         counted.blocks += 1;
         counted.frame_bytes += walked.offset - job.offset;
         counted.stored_bytes += header.block_bytes();
-        let mut state = self.state();
-        state.last_cut = Some((header.session, header.position_to));
-        state.cut.offset = walked.offset;
-        state.cut.sequence = header.end_sequence();
         Ok(())
     }
 
-    /// Keeps damaged bytes beside the segments; the entry that stands for them names the file.
-    fn keep_damage(&self, generation: &Generation, end: u64, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(generation.damage_file_name(end));
+    /// Keeps runs of damage, each with the offset behind it; the entries that stand for them name the files.
+    fn keep_damage(&self, generation: &Generation, damage: &[(u64, Vec<u8>)]) -> Result<()> {
+        if damage.is_empty() {
+            return Ok(());
+        }
+        let newest = damage.len().saturating_sub(MAX_DAMAGED_FILES);
+        for (end, bytes) in damage.iter().skip(newest) {
+            self.keep_damaged(&generation.damage_file_name(*end), bytes)?;
+        }
+        let listed = self
+            .disk
+            .list(&self.folder)
+            .map_err(Error::io("list", &self.folder))?;
+        let mut names: Vec<String> = listed
+            .into_iter()
+            .map(|file| file.name)
+            .filter(|name| name.ends_with(DAMAGED_SUFFIX))
+            .collect();
+        names.sort_unstable();
+        let surplus = names.len().saturating_sub(MAX_DAMAGED_FILES);
+        for name in names.iter().take(surplus) {
+            let path = self.folder.join(name);
+            self.disk
+                .remove_file(&path)
+                .map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps bytes that are no entry beside the segments.
+    pub(super) fn keep_damaged(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
         let kept = match self.disk.open(&path, OpenMode::Create) {
-            // It was kept by a worker that was killed before the block was written.
+            // It was kept by a worker that was killed before the entry was written.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
             Err(error) => Err(error),
             Ok(file) => file.write_all_at(bytes, 0),
@@ -292,33 +343,46 @@ impl Stream {
         kept.map_err(Error::io("write", &path))
     }
 
+    /// Appends a block that reaches up to `cut_offset` in the first generation of the chain.
     fn append_block(
         &self,
         header: &BlockHeader,
         block: &[u8],
         segment_bytes: u64,
+        cut_offset: u64,
         cutting: &mut Cutting,
     ) -> Result<()> {
         // A segment that refuses is given up: whatever it holds behind its last block, nothing is added there.
         let writer = match cutting.segment.take() {
             Some(writer) if writer.bytes() + block.len() as u64 > segment_bytes => {
-                self.seal(writer)?;
+                self.seal(writer)
+                    .inspect_err(|_| cutting.to_remove.clear())?;
                 None
             }
             writer => writer,
         };
         let writer = match writer {
             Some(mut writer) => {
-                writer.append(header, block)?;
+                let appended = writer.append(header, block);
+                if appended.is_err() {
+                    cutting.segment = Some(writer);
+                    self.sync_segment(cutting)?;
+                    cutting.segment = None;
+                    return appended;
+                }
                 writer
             }
             None => SegmentWriter::create(&*self.disk, &self.folder, header, block)?,
         };
-        let mut state = self.state();
         let path = self
             .folder
             .join(crate::segment::file_name(writer.first_sequence()));
         let facts = SegmentFacts::new(&path, writer.bytes(), writer.blocks(), true);
+        // All at once: nobody may see the entries in both places.
+        let mut state = self.state();
+        state.last_cut = Some((header.session, header.position_to));
+        state.cut.offset = cut_offset;
+        state.cut.sequence = header.end_sequence();
         match state.segments.back_mut() {
             Some(last) if last.first_sequence == facts.first_sequence => *last = facts,
             _ => state.segments.push_back(facts),
@@ -349,15 +413,18 @@ impl Stream {
         cutting.to_remove.extend(whole);
         if !cutting.to_remove.is_empty() {
             // ORDER: blocks reach the disk before the journal that they were made from goes.
-            if let Some(writer) = &mut cutting.segment {
-                writer.sync(&*self.disk)?;
-            }
-            while let Some(generation) = cutting.to_remove.last() {
+            self.sync_segment(cutting)?;
+            // ORDER: oldest first. A torn rest must not be left without the generation that overrides it.
+            cutting
+                .to_remove
+                .make_contiguous()
+                .sort_by_key(|generation| generation.header().number);
+            while let Some(generation) = cutting.to_remove.front() {
                 let removed = self.disk.remove_file(generation.path());
                 if !is_missing(&removed) {
                     removed.map_err(Error::io("remove", generation.path()))?;
                 }
-                cutting.to_remove.pop();
+                cutting.to_remove.pop_front();
             }
         }
         let mut state = self.state();
@@ -378,9 +445,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes whole segments, oldest first, as far as size and age demand. The newest one of a running stream stays.
+    /// Removes whole segments, oldest first, as far as size and age demand; the newest one only for its age.
     fn remove_old_segments(&self, now_ns: i64, cutting: &mut Cutting) -> Result<()> {
         while let Some(path) = self.next_old_segment(now_ns) {
+            if self.state().segments.len() == 1 {
+                self.keep_next_sequence()?;
+            }
             let removed = self.disk.remove_file(&path);
             if !is_missing(&removed) {
                 removed.map_err(Error::io("remove", &path))?;
@@ -392,6 +462,13 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// ORDER: before the last segment goes, which tells where the numbers go on.
+    fn keep_next_sequence(&self) -> Result<()> {
+        let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        file.next_sequence = self.state().next_sequence();
+        file.write(&*self.disk, &self.folder)
     }
 
     fn next_old_segment(&self, now_ns: i64) -> Option<Arc<std::path::Path>> {

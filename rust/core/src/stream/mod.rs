@@ -112,7 +112,7 @@ struct SegmentFacts {
 struct Cutting {
     segment: Option<SegmentWriter>,
     /// Generations that lie in blocks which may not be synced yet.
-    to_remove: Vec<Arc<Generation>>,
+    to_remove: VecDeque<Arc<Generation>>,
     logged: Option<Logged>,
 }
 
@@ -249,7 +249,7 @@ impl Stream {
         state.sessions.push(Arc::clone(session));
     }
 
-    /// A session has ended, with all its entries published. Its followers end.
+    /// A session has ended, with all its entries published, one for a torn rest among them. Its followers end.
     pub fn end_session(&self, session: &Arc<Session>) {
         let mut state = self.state();
         let end_sequence = state.next_sequence();
@@ -260,6 +260,11 @@ impl Stream {
         // A session ends once; a second end changes nothing.
         let _ = session.end_sequence.set(end_sequence);
         self.watch.ring();
+    }
+
+    /// Writes down a session's facts with the next cut, unless they are there.
+    fn note_facts(&self, session: &Arc<Session>) {
+        self.state().new_sessions.push(Arc::clone(session));
     }
 
     /// Begins a generation at the end of the chain. The one before must be closed.
@@ -294,8 +299,9 @@ impl Stream {
         let mut state = self.state();
         state.forget_torn(session.id);
         state.chain.push_back(Arc::clone(writer.generation()));
+        drop(state);
         if start == 0 {
-            state.new_sessions.push(Arc::clone(session));
+            self.note_facts(session);
         }
         Ok(writer)
     }

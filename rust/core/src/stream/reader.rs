@@ -99,7 +99,39 @@ enum Source {
     Generation(Arc<Generation>, u64, u64),
 }
 
+/// Where the last entries before the end of a snapshot begin.
+enum Tail {
+    /// There are no more.
+    All,
+    /// At this sequence number.
+    At(u64),
+    /// So many entries before the end of this segment.
+    In(SegmentFacts, u64),
+}
+
 impl State {
+    /// Finds the last `tail` entries before `end`. Numbers may have gaps, so entries are counted: generations, then whole
+    /// segments by what is known of them.
+    fn count_tail(&self, end: u64, mut tail: u64) -> Tail {
+        let mut behind = end;
+        for (index, generation) in self.chain.iter().enumerate().rev() {
+            let first = self.uncut_point(index, generation).sequence;
+            let count = behind.min(generation.end_sequence()).saturating_sub(first);
+            if tail <= count {
+                return Tail::At(first + count - tail);
+            }
+            tail -= count;
+            behind = first;
+        }
+        for segment in self.segments.iter().rev() {
+            if tail <= segment.entry_count {
+                return Tail::In(segment.clone(), tail);
+            }
+            tail -= segment.entry_count;
+        }
+        Tail::All
+    }
+
     /// Where the first entry at or behind a sequence number lies. With `since_ns`, segments in which all is older are
     /// passed over.
     fn locate(&self, sequence: u64, since_ns: Option<i64>) -> Source {
@@ -147,9 +179,12 @@ impl Reader {
         if session.is_some() {
             stream.watch.add(&watcher);
         }
-        let (start, end) = {
+        // All in one look: what is cut or comes in afterwards must not be counted.
+        let (start, end, tail) = {
             let state = stream.state();
-            (state.oldest_sequence(), state.next_sequence())
+            let end = state.next_sequence();
+            let tail = query.tail.map(|tail| state.count_tail(end, tail));
+            (state.oldest_sequence(), end, tail)
         };
         let mut reader = Self {
             stream: Arc::clone(stream),
@@ -168,41 +203,28 @@ impl Reader {
             stored: Vec::new(),
             chunk: Vec::new(),
         };
-        if let Some(tail) = query.tail {
-            reader.sequence = reader.tail_start(end, tail)?;
+        match tail {
+            Some(Tail::At(sequence)) => reader.sequence = sequence,
+            Some(Tail::In(segment, tail)) => reader.sequence = reader.tail_start(&segment, tail)?,
+            Some(Tail::All) | None => {}
         }
         Ok(reader)
     }
 
-    /// The sequence number with which the last `tail` entries before `end` begin. Numbers may have gaps, so they are
-    /// counted: generations, then blocks, then whole segments by what is known of them.
-    fn tail_start(&mut self, end: u64, mut tail: u64) -> Result<u64> {
-        let state = self.stream.state();
-        let mut behind = end;
-        for (index, generation) in state.chain.iter().enumerate().rev() {
-            let first = state.uncut_point(index, generation).sequence;
-            let count = behind.min(generation.end_sequence()).saturating_sub(first);
-            if tail <= count {
-                return Ok(first + count - tail);
+    /// The sequence number with which the last `tail` entries of a segment begin.
+    fn tail_start(&mut self, segment: &SegmentFacts, mut tail: u64) -> Result<u64> {
+        let blocks = match self.blocks(segment) {
+            // Retention was quicker; the reader begins where it has left off.
+            Err(error) if error.is_missing() => return Ok(segment.end_sequence),
+            blocks => blocks?,
+        };
+        for block in blocks.iter().rev() {
+            if tail <= block.entry_count.into() {
+                return Ok(block.end_sequence() - tail);
             }
-            tail -= count;
-            behind = first;
+            tail -= u64::from(block.entry_count);
         }
-        let mut segments = state.segments.clone();
-        drop(state);
-        while let Some(segment) = segments.pop_back() {
-            if tail > segment.entry_count {
-                tail -= segment.entry_count;
-                continue;
-            }
-            for block in self.blocks(&segment)?.iter().rev() {
-                if tail <= block.entry_count.into() {
-                    return Ok(block.end_sequence() - tail);
-                }
-                tail -= u64::from(block.entry_count);
-            }
-        }
-        Ok(self.sequence)
+        Ok(segment.first_sequence)
     }
 
     /// The blocks of a segment, whose file is open afterwards.

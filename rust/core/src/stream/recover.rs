@@ -3,20 +3,26 @@
 //! * The newest segment may end in a torn block: it is cut off when the segment is next appended to.
 //! * A generation may lie in blocks wholly or in part: the newest block says which and how far.
 //! * The newest generation may not have a whole start: nothing was spliced behind it, so it is removed.
-//! * The torn rest of a generation is overridden by the session's next one, which begins with a copy.
+//! * The torn rest of a generation is overridden by the session's next one, which begins with a copy, or with an entry that
+//!   names the loss.
+//!
+//! All generations that are found are closed: a session that goes on begins another. So what is found does not depend on
+//! which sessions still run.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{CutPoint, SegmentFacts, Session, State, Stream, container};
+use super::{CutPoint, Cutting, SegmentFacts, Session, State, Stream, container};
 use crate::disk::is_missing;
 use crate::error::{Error, Result};
-use crate::journal::{self, Generation, JournalWriter, RECOVERED};
-use crate::segment::{self, SegmentReader, SegmentWriter};
+use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
+use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter};
+use crate::wire::{Entry, STDERR, encode_marked_frame};
 
-/// After a power cut entries may have been shown whose sequence numbers nothing on disk tells. More than these cannot
-/// have come since the last sync, and there are enough numbers for four thousand million power cuts.
-const POWER_CUT_JUMP: u64 = 1 << 32;
+/// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
+/// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
+const LOSS_JUMP: u64 = 1 << 32;
 
 /// The newest block: which generation it came from and how far into the session it reaches.
 struct LastBlock {
@@ -24,18 +30,13 @@ struct LastBlock {
     position_to: u64,
 }
 
-/// How a session that an earlier worker had goes on.
-#[derive(Debug)]
-pub enum Resumed {
-    /// In the generation that it has.
-    Writer(JournalWriter),
-    /// In a generation that begins at this position with these bytes of a torn frame.
-    Torn {
-        /// The session's position at the start of the torn frame.
-        position: u64,
-        /// The torn frame.
-        torn: Vec<u8>,
-    },
+/// How a session that an earlier worker had goes on: in a generation that begins at this position with these bytes.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// The session's position at the start of the torn frame.
+    pub position: u64,
+    /// The torn frame.
+    pub torn: Vec<u8>,
 }
 
 impl Stream {
@@ -73,18 +74,15 @@ impl Stream {
             cut: self.state().cut,
             ..State::default()
         };
-        opened.sessions.clone_from(&self.state().sessions);
-        let (writer, last_block) = self.open_segments(&segments, &mut opened)?;
-        self.open_generations(&generations, last_block.as_ref(), &mut opened)?;
-        if let Some(facts) =
-            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id)
-                .sessions
-                .last()
-        {
+        let file = container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        opened.sequence_floor = file.next_sequence;
+        if let Some(facts) = file.sessions.last() {
             opened.limits = facts.limits;
         }
-        Self::finish_ended(&opened)?;
-        cutting.segment = writer;
+        let mut found = Cutting::default();
+        let last_block = self.open_segments(&segments, &mut opened, &mut found)?;
+        self.open_generations(&generations, last_block.as_ref(), &mut opened, &mut found)?;
+        *cutting = found;
 
         let mut state = self.state();
         let started = std::mem::take(&mut *state);
@@ -102,21 +100,32 @@ impl Stream {
         &self,
         numbers: &[u64],
         state: &mut State,
-    ) -> Result<(Option<SegmentWriter>, Option<LastBlock>)> {
-        let mut writer = None;
+        cutting: &mut Cutting,
+    ) -> Result<Option<LastBlock>> {
         let mut last_block = None;
         for (index, &number) in numbers.iter().enumerate() {
             let path = self.folder.join(segment::file_name(number));
             let reader = SegmentReader::open(&*self.disk, &path)?;
             let mut contents = reader.contents()?;
-            if self.boot.is_after_power_cut && !contents.is_sealed {
+            if self.boot.is_after_power_cut && contents.rest != Rest::Index {
                 contents.blocks = reader.whole_blocks(contents.blocks)?;
+                contents.rest = Rest::Torn;
+            }
+            if contents.rest == Rest::Damaged {
+                // Nothing tells how many entries lie there.
+                let end = contents
+                    .blocks
+                    .last()
+                    .map_or(number, BlockPlace::end_sequence);
+                state.sequence_floor = state.sequence_floor.max(end + LOSS_JUMP);
             }
             let Some(last) = contents.blocks.last() else {
-                // Its first block was torn, and is made again from the journal.
-                self.disk
-                    .remove_file(&path)
-                    .map_err(Error::io("remove", &path))?;
+                if contents.rest == Rest::Torn {
+                    // Its first block is made again from the journal.
+                    self.disk
+                        .remove_file(&path)
+                        .map_err(Error::io("remove", &path))?;
+                }
                 continue;
             };
             let header = reader.header(last)?;
@@ -127,21 +136,17 @@ impl Stream {
             state.cut.sequence = header.end_sequence();
             state.next_generation = header.generation + 1;
             state.last_cut = Some((header.session, header.position_to));
-            let is_open = !contents.is_sealed && index + 1 == numbers.len();
-            let bytes = contents
-                .blocks
-                .last()
-                .map_or(0, |block| block.offset + block.bytes);
-            state
-                .segments
-                .push_back(SegmentFacts::new(&path, bytes, &contents.blocks, true));
-            if is_open {
-                writer = Some(SegmentWriter::resume(&*self.disk, &path, contents.blocks)?);
-            } else if let Some(facts) = state.segments.back_mut() {
-                facts.open_blocks = None;
+            let may_grow = contents.rest == Rest::Torn && index + 1 == numbers.len();
+            let (bytes, blocks) = (contents.bytes, contents.blocks);
+            let mut facts = SegmentFacts::new(&path, bytes, &blocks, may_grow);
+            if may_grow {
+                let writer = SegmentWriter::resume(&*self.disk, &path, blocks)?;
+                facts.bytes = writer.bytes();
+                cutting.segment = Some(writer);
             }
+            state.segments.push_back(facts);
         }
-        Ok((writer, last_block))
+        Ok(last_block)
     }
 
     fn open_generations(
@@ -149,6 +154,7 @@ impl Stream {
         numbers: &[u64],
         last_block: Option<&LastBlock>,
         state: &mut State,
+        cutting: &mut Cutting,
     ) -> Result<()> {
         let mut found: Vec<Generation> = Vec::new();
         let mut has_lost = self.boot.is_after_power_cut;
@@ -156,18 +162,18 @@ impl Stream {
             let path = self.folder.join(journal::file_name(number));
             state.next_generation = state.next_generation.max(number + 1);
             match Generation::open(&*self.disk, &path)? {
-                Some(generation) if generation.header().boot_id == self.boot.id => {
+                Left::Whole(generation) if generation.header().boot_id == self.boot.id => {
                     found.push(generation);
                 }
-                Some(generation) => {
+                Left::Whole(generation) if generation.header().boot_id == RECOVERED => {
                     has_lost = true;
-                    if generation.header().boot_id == RECOVERED {
-                        found.push(generation);
-                    } else {
-                        self.set_aside(&generation)?;
-                    }
+                    found.push(generation);
                 }
-                None => self
+                Left::Whole(_) | Left::Damaged => {
+                    has_lost = true;
+                    self.set_aside(&path)?;
+                }
+                Left::Nothing => self
                     .disk
                     .remove_file(&path)
                     .map_err(Error::io("remove", &path))?,
@@ -182,11 +188,16 @@ impl Stream {
         }
         for generation in found {
             let header = generation.header();
-            if last_block.is_some_and(|block| header.number < block.generation) {
-                self.keep_torn(generation, state)?;
-                continue;
-            }
             match last_block {
+                Some(block) if header.number < block.generation => {
+                    let generation = Arc::new(generation);
+                    if generation.has_torn_rest() {
+                        state.torn.push(generation);
+                    } else {
+                        cutting.to_remove.push_back(generation);
+                    }
+                    continue;
+                }
                 Some(block)
                     if header.number == block.generation && block.position_to > header.start =>
                 {
@@ -202,88 +213,69 @@ impl Stream {
                 }
                 _ => {}
             }
-            if let Some(before) = state.chain.back() {
-                before.close(false);
-            }
             state.chain.push_back(Arc::new(generation));
         }
         if has_lost {
-            state.sequence_floor = state.next_sequence() + POWER_CUT_JUMP;
+            state.sequence_floor = state.next_sequence() + LOSS_JUMP;
         }
         Ok(())
     }
 
-    /// A generation that lies in blocks stays for the torn frame at its end alone, while its session runs.
-    fn keep_torn(&self, generation: Generation, state: &mut State) -> Result<()> {
-        let is_running = state
-            .sessions
-            .iter()
-            .any(|session| session.id == generation.header().session);
-        if generation.has_torn_rest() && is_running {
-            generation.close(false);
-            state.torn.push(Arc::new(generation));
-            return Ok(());
-        }
-        self.disk
-            .remove_file(generation.path())
-            .map_err(Error::io("remove", generation.path()))
-    }
-
-    /// Closes the newest generation when its session is over: what is torn there will never be whole.
-    fn finish_ended(state: &State) -> Result<()> {
-        let Some(last) = state.chain.back() else {
-            return Ok(());
-        };
-        if !state
-            .sessions
-            .iter()
-            .any(|session| session.id == last.header().session)
-        {
-            let writer = JournalWriter::resume(Arc::clone(last));
-            writer
-                .finish(&mut Vec::new())
-                .map_err(Error::io("read", last.path()))?;
-        }
-        Ok(())
-    }
-
-    /// How a running session goes on: in its own generation when that is the stream's newest, else in a new one.
+    /// How a running session goes on. Its facts are written down again, since a worker that was killed may not have done it.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn resume_session(&self, session: &Session) -> Result<Resumed> {
+    pub fn resume_session(&self, session: &Arc<Session>) -> Result<Resumed> {
         self.open()?;
         let state = self.state();
-        let mut generations = state.torn.iter().chain(&state.chain).rev();
-        let newest = generations
-            .find(|generation| generation.header().session == session.id)
+        let newest = state
+            .torn
+            .iter()
+            .chain(&state.chain)
+            .filter(|generation| generation.header().session == session.id)
+            .max_by_key(|generation| generation.header().number)
             .cloned();
-        let last_cut = state
+        let cut_position = state
             .last_cut
-            .filter(|&(last_session, _)| last_session == session.id);
+            .filter(|&(last_session, _)| last_session == session.id)
+            .map(|(_, position)| position);
         drop(state);
+        if newest.is_some() || cut_position.is_some() {
+            self.note_facts(session);
+        }
         let Some(generation) = newest else {
-            let position = last_cut.map_or(0, |(_, position)| position);
-            return Ok(Resumed::Torn {
-                position,
+            return Ok(Resumed {
+                position: cut_position.unwrap_or(0),
                 torn: Vec::new(),
             });
         };
-        let writer = JournalWriter::resume(Arc::clone(&generation));
-        if !generation.is_closed() {
-            return Ok(Resumed::Writer(writer));
-        }
-        let position = writer.boundary_position();
-        let torn = writer
-            .close()
-            .map_err(Error::io("read", generation.path()))?;
-        Ok(Resumed::Torn { position, torn })
+        let (position, torn) = generation.torn_rest()?;
+        Ok(Resumed { position, torn })
     }
 
-    /// Journal bytes of another machine start prove nothing: pages may be stale or zero. They are kept for a person to
-    /// look at, and are no part of the stream.
-    fn set_aside(&self, generation: &Generation) -> Result<()> {
-        let path = generation.path();
+    /// What tells of a torn frame that will never be whole, as a marked frame for the session's last generation. The bytes are
+    /// kept in a file that it names.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn name_torn_rest(&self, session: &Session, torn: &[u8], now_ns: i64) -> Result<Vec<u8>> {
+        let name = format!("{:016x}{DAMAGED_SUFFIX}", session.id);
+        self.keep_damaged(&name, torn)?;
+        let text = damage_text(torn.len(), &name);
+        let entry = Entry {
+            source: STDERR,
+            time_ns: now_ns,
+            line: text.as_bytes(),
+            ..Entry::default()
+        };
+        let mut frame = Vec::new();
+        encode_marked_frame(&entry, &mut frame);
+        Ok(frame)
+    }
+
+    /// Keeps a generation for a person to look at; it is no part of the stream. Journal bytes of another machine start prove
+    /// nothing: pages may be stale or zero. Nor do those behind a damaged header.
+    fn set_aside(&self, path: &Path) -> Result<()> {
         self.disk
             .rename(path, &path.with_extension("lost"))
             .map_err(Error::io("set aside", path))

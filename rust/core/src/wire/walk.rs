@@ -19,6 +19,10 @@ const MARK_CRC_BYTES: usize = 4;
 /// LIMIT: the longest message that counts as found again after damage: dockerd's largest, with room for attributes.
 const STRICT_MAX_BYTES: usize = 64 * 1024;
 
+/// The shortest message in dockerd's form: the source, and a time of one byte. A shorter one would end within what is
+/// looked for, so that the outcome would depend on bytes that are not its own.
+const STRICT_MIN_BYTES: usize = 10;
+
 /// LIMIT: damage that spans more is closed as one entry even though no good frame has followed. It bounds what is
 /// looked through again each time bytes arrive.
 pub const DAMAGE_WINDOW_BYTES: usize = 2 * MAX_ENTRY_BYTES;
@@ -165,7 +169,8 @@ fn strict_frame_at(bytes: &[u8]) -> Frame<'_> {
         let known = body.len().min(form.len());
         body.get(..known) == form.get(..known)
     });
-    if !is_form || u32::from_be_bytes(*prefix) as usize > STRICT_MAX_BYTES {
+    let length = u32::from_be_bytes(*prefix) as usize;
+    if !is_form || !(STRICT_MIN_BYTES..=STRICT_MAX_BYTES).contains(&length) {
         return Frame::Bad;
     }
     frame_at(bytes)
