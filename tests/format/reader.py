@@ -450,28 +450,43 @@ def read_index(segment: bytes) -> list[BlockPlace] | None:
 
 
 def walk_blocks(segment: bytes) -> list[BlockPlace]:
-    """The blocks by their headers, up to where none is whole."""
+    """The blocks by their headers; where none stands, the walk goes on at the next that can be read."""
     places: list[BlockPlace] = []
     offset = len(PREAMBLE)
-    while True:
-        try:
-            header = decode_block_header(segment[offset : offset + BLOCK_PREFIX_BYTES])
-        except FormatError:
-            return places
-        if offset + header.block_bytes > len(segment):
-            return places
-        places.append(
-            BlockPlace(
-                offset,
-                header.block_bytes,
-                header.first_sequence,
-                header.entry_count,
-                header.text_bytes,
-                header.min_time_ns,
-                header.max_time_ns,
-            )
-        )
-        offset += header.block_bytes
+    while place := _place_at(segment, offset) or _next_place(segment, offset + 1):
+        places.append(place)
+        offset = place.offset + place.block_bytes
+    return places
+
+
+def _place_at(segment: bytes, offset: int) -> BlockPlace | None:
+    header = _known_header(segment[offset : offset + BLOCK_PREFIX_BYTES])
+    if header is None or offset + header.block_bytes > len(segment):
+        return None
+    return BlockPlace(
+        offset,
+        header.block_bytes,
+        header.first_sequence,
+        header.entry_count,
+        header.text_bytes,
+        header.min_time_ns,
+        header.max_time_ns,
+    )
+
+
+def _next_place(segment: bytes, offset: int) -> BlockPlace | None:
+    magic = SKIPPABLE_MAGIC.to_bytes(4, "little")
+    while (offset := segment.find(magic, offset)) >= 0:
+        place = _place_at(segment, offset)
+        if place is not None:
+            try:
+                read_block(segment, place)
+            except FormatError:
+                pass
+            else:
+                return place
+        offset += 1
+    return None
 
 
 def read_block(segment: bytes, place: BlockPlace) -> tuple[BlockHeader, list[Entry]]:
@@ -558,8 +573,7 @@ def _contents(paths: list[Path]) -> list[bytes]:
 class Stream:
     """What a folder holds at the moment when this is made; ``losses`` has what could not be read, once all was."""
 
-    def __init__(self, folder: Path, *, ended_sessions: frozenset[int] = frozenset()) -> None:
-        """``ended_sessions``: a torn frame at their end is damage."""
+    def __init__(self, folder: Path) -> None:
         # In this order, so that a cutter at work moves nothing from what is yet to be read to what was.
         generations = [
             decode_generation(content) for content in _contents(_files(folder, ".journal"))
@@ -567,7 +581,6 @@ class Stream:
         self.generations = [generation for generation in generations if generation is not None]
         self.segments = _contents(_files(folder, ".zst"))
         self.losses: list[Loss] = []
-        self._ended_sessions = ended_sessions
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         self.losses.clear()
@@ -602,10 +615,9 @@ class Stream:
             )
             follower = next(followers, None)
             frames = generation.frames
-            is_final = follower is None and generation.session in self._ended_sessions
             if follower is not None:
                 frames = frames[: max(0, follower.start - generation.start)]
-            for item, end in walk_frames(frames, offset, is_final=is_final):
+            for item, end in walk_frames(frames, offset):
                 entry = damage_entry(generation, item, end) if isinstance(item, Damage) else item
                 yield sequence, entry
                 sequence += 1

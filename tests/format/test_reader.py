@@ -296,16 +296,34 @@ def test_a_frame_torn_at_the_end_of_its_session_is_damage(host: Host) -> None:
     session = host.start()
     whole = make_line(0, b"whole")
     session.print([whole])
-    session.write(encode_frame(make_line(1, b"torn"))[:-2])
+    torn = encode_frame(make_line(1, b"torn"))[:-2]
+    session.write(torn)
     host.read_by_core()
     assert host.read_by_reader() == [whole]
-    generation = decode_generation((host.folder / host.names(".journal")[0]).read_bytes())
-    assert generation is not None
-    ended = list(Stream(host.folder, ended_sessions=frozenset({generation.session})))
     host.stop(session)
+    ended = host.read_by_reader()
+    assert [entry.is_own for entry in ended] == [False, True]
+    [kept] = host.names(".damaged")
+    assert ended[1].line.endswith(b"they are kept in " + kept.encode())
+    assert (host.folder / kept).read_bytes() == torn
     host.wait_until_cut()
-    assert host.read_by_reader() == [entry for _, entry in ended]
-    assert [entry.is_own for _, entry in ended] == [False, True]
+    assert host.read_by_reader() == ended
+
+
+def test_frames_behind_a_damaged_length_are_found_when_the_session_ends(host: Host) -> None:
+    session = host.start()
+    damage = (900_000).to_bytes(4, "big") + b"never so many bytes"
+    behind = [make_line(index, b"behind %d" % index) for index in range(3)]
+    session.write(damage)
+    session.print(behind)
+    host.read_by_core()
+    assert host.read_by_reader() == []
+    host.stop(session)
+    found = host.read_by_reader()
+    assert found[0].is_own
+    assert found[1:] == behind
+    host.wait_until_cut()
+    assert host.read_by_reader() == found
 
 
 @pytest.mark.slow
@@ -408,7 +426,12 @@ def test_the_small_files_are_as_documented(host: Host) -> None:
     host.read_by_core()
     wait_until((host.folder / "container.json").exists)
     container = json.loads((host.folder / "container.json").read_bytes())
-    assert container == {"format": 1, "container_id": "web", "sessions": [facts]}
+    assert container == {
+        "format": 1,
+        "container_id": "web",
+        "next_sequence": 0,
+        "sessions": [facts],
+    }
     generation = decode_generation((host.folder / host.names(".journal")[0]).read_bytes())
     assert generation is not None
     assert f"{generation.session:016x}" == facts["session"]

@@ -311,9 +311,9 @@ impl Attached {
                 dropped.finish();
                 dropped.entry_count > 0
             }
-            (Sink::Idle(Resumed { torn, .. }), Ok(stream)) if !torn.is_empty() => {
-                match stream.name_torn_rest(&self.session, torn, shared.clock.now_ns()) {
-                    Ok(frame) => *torn = frame,
+            (Sink::Idle(rest), Ok(stream)) if !rest.torn.is_empty() => {
+                match stream.name_torn_rest(&self.session, rest, shared.clock.now_ns()) {
+                    Ok(initial) => rest.torn = initial,
                     Err(error) => self.refuse(&error, shared),
                 }
                 true

@@ -18,7 +18,7 @@ use crate::disk::is_missing;
 use crate::error::{Error, Result};
 use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
 use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter};
-use crate::wire::{Entry, STDERR, encode_marked_frame};
+use crate::wire::{Entry, Item, STDERR, Step, Walk, encode_marked_frame};
 
 /// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
 /// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
@@ -253,24 +253,41 @@ impl Stream {
         Ok(Resumed { position, torn })
     }
 
-    /// What tells of a torn frame that will never be whole, as a marked frame for the session's last generation. The bytes are
-    /// kept in a file that it names.
+    /// The initial bytes of a session's last generation: what is torn will never be whole, so it is walked over as damage,
+    /// and a marked frame that names the file in which the bytes are kept stands for each run of it.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn name_torn_rest(&self, session: &Session, torn: &[u8], now_ns: i64) -> Result<Vec<u8>> {
-        let name = format!("{:016x}{DAMAGED_SUFFIX}", session.id);
-        self.keep_damaged(&name, torn)?;
-        let text = damage_text(torn.len(), &name);
-        let entry = Entry {
-            source: STDERR,
-            time_ns: now_ns,
-            line: text.as_bytes(),
-            ..Entry::default()
-        };
-        let mut frame = Vec::new();
-        encode_marked_frame(&entry, &mut frame);
-        Ok(frame)
+    pub fn name_torn_rest(
+        &self,
+        session: &Session,
+        rest: &Resumed,
+        now_ns: i64,
+    ) -> Result<Vec<u8>> {
+        let mut initial = Vec::new();
+        let mut walk = Walk::new(&rest.torn, true);
+        loop {
+            let from = walk.position();
+            match walk.step() {
+                Step::Item(Item::Damage(bytes)) => {
+                    let position = rest.position + from as u64;
+                    let name = format!("{:016x}-{position}{DAMAGED_SUFFIX}", session.id);
+                    self.keep_damaged(&name, bytes)?;
+                    let text = damage_text(bytes.len(), &name);
+                    let entry = Entry {
+                        source: STDERR,
+                        time_ns: now_ns,
+                        line: text.as_bytes(),
+                        ..Entry::default()
+                    };
+                    encode_marked_frame(&entry, &mut initial);
+                }
+                Step::Item(_) => {
+                    initial.extend(rest.torn.get(from..walk.position()).unwrap_or_default());
+                }
+                Step::NeedMore(_) | Step::End => return Ok(initial),
+            }
+        }
     }
 
     /// Keeps a generation for a person to look at; it is no part of the stream. Journal bytes of another machine start prove
