@@ -81,7 +81,14 @@ impl Core {
     /// # Errors
     /// No thread or file descriptor is left.
     pub fn open(settings: Settings) -> Result<Self> {
-        let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+        Self::open_on(settings, Arc::new(SystemDisk))
+    }
+
+    /// `open` on a disk of the caller's.
+    ///
+    /// # Errors
+    /// No thread or file descriptor is left.
+    pub fn open_on(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
         let boot_id = boot_id(&*disk)?;
         let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
         let counters = Arc::new(Counters::default());
