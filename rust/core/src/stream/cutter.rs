@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::container::ContainerFile;
-use super::{CutPoint, Cutting, Logged, SegmentFacts, Stream};
+use super::{CutPoint, Cutting, Logged, SegmentFacts, Session, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
 use crate::disk::{OpenMode, is_missing};
 use crate::error::{Error, Result};
@@ -200,23 +200,31 @@ impl Stream {
         })
     }
 
-    /// Writes down the sessions that have had their first byte.
+    /// Writes down the sessions that have had their first byte, as far as they are known yet.
     fn write_facts(&self) -> Result<()> {
-        let new_sessions = self.state().new_sessions.clone();
-        if new_sessions.is_empty() {
+        let state = self.state();
+        let sessions: Vec<Arc<Session>> = state
+            .ended_sessions
+            .iter()
+            .chain(&state.sessions)
+            .filter(|session| state.unwritten_sessions.contains(&session.id))
+            .cloned()
+            .collect();
+        drop(state);
+        if sessions.is_empty() {
             return Ok(());
         }
         let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
         let mut is_changed = false;
-        for session in &new_sessions {
+        for session in &sessions {
             is_changed |= file.add(&session.facts);
         }
         if is_changed {
             file.write(&*self.disk, &self.folder)?;
         }
         self.state()
-            .new_sessions
-            .retain(|session| !new_sessions.iter().any(|written| written.id == session.id));
+            .unwritten_sessions
+            .retain(|id| !sessions.iter().any(|session| session.id == *id));
         Ok(())
     }
 

@@ -80,8 +80,8 @@ struct State {
     sessions: Vec<Arc<Session>>,
     /// Ended sessions whose journal may not lie in synced blocks yet.
     ended_sessions: Vec<Arc<Session>>,
-    /// Sessions whose facts are to be written into the folder.
-    new_sessions: Vec<Arc<Session>>,
+    /// Sessions that have printed, and whose facts may not stand in the folder yet.
+    unwritten_sessions: Vec<u64>,
     limits: Limits,
     /// No entry gets a lower sequence number from now on.
     sequence_floor: u64,
@@ -262,11 +262,6 @@ impl Stream {
         self.watch.ring();
     }
 
-    /// Writes down a session's facts with the next cut, unless they are there.
-    fn note_facts(&self, session: &Arc<Session>) {
-        self.state().new_sessions.push(Arc::clone(session));
-    }
-
     /// Begins a generation at the end of the chain. The one before must be closed.
     ///
     /// # Errors
@@ -299,9 +294,8 @@ impl Stream {
         let mut state = self.state();
         state.forget_torn(session.id);
         state.chain.push_back(Arc::clone(writer.generation()));
-        drop(state);
         if start == 0 {
-            self.note_facts(session);
+            state.unwritten_sessions.push(session.id);
         }
         Ok(writer)
     }

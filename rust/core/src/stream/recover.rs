@@ -188,6 +188,8 @@ impl Stream {
         }
         for generation in found {
             let header = generation.header();
+            // A worker that was killed may not have written down whose entries these are.
+            state.unwritten_sessions.push(header.session);
             match last_block {
                 Some(block) if header.number < block.generation => {
                     let generation = Arc::new(generation);
@@ -221,11 +223,11 @@ impl Stream {
         Ok(())
     }
 
-    /// How a running session goes on. Its facts are written down again, since a worker that was killed may not have done it.
+    /// How a running session goes on.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn resume_session(&self, session: &Arc<Session>) -> Result<Resumed> {
+    pub fn resume_session(&self, session: &Session) -> Result<Resumed> {
         self.open()?;
         let state = self.state();
         let newest = state
@@ -240,9 +242,6 @@ impl Stream {
             .filter(|&(last_session, _)| last_session == session.id)
             .map(|(_, position)| position);
         drop(state);
-        if newest.is_some() || cut_position.is_some() {
-            self.note_facts(session);
-        }
         let Some(generation) = newest else {
             return Ok(Resumed {
                 position: cut_position.unwrap_or(0),
