@@ -9,6 +9,7 @@ The rooms are those of the document, from the smallest thing up: numbers, entrie
 journal generations, the stream, the sync log.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -551,6 +552,32 @@ class Loss:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class LastBlock:
+    """How far the journal lies in blocks."""
+
+    generation: int
+    position_to: int
+    end_sequence: int
+
+
+def _removed_block(folder: Path) -> LastBlock | None:
+    """The newest block of a stream whose last segment was removed."""
+    try:
+        facts = json.loads((folder / "container.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    block = facts.get("last_block")
+    if block is None:
+        return None
+    return LastBlock(block["generation"], block["position_to"], block["end_sequence"])
+
+
+def _last_block(header: BlockHeader) -> LastBlock:
+    end_sequence = header.first_sequence + header.entry_count
+    return LastBlock(header.generation, header.position_to, end_sequence)
+
+
 def _files(folder: Path, suffix: str) -> list[Path]:
     return sorted(
         path
@@ -580,24 +607,27 @@ class Stream:
         ]
         self.generations = [generation for generation in generations if generation is not None]
         self.segments = _contents(_files(folder, ".zst"))
+        self._removed_block = _removed_block(folder)
         self.losses: list[Loss] = []
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         self.losses.clear()
-        last_block: BlockHeader | None = None
+        last_block = self._removed_block
         for segment in self.segments:
             for place in read_index(segment) or walk_blocks(segment):
                 try:
-                    last_block, entries = read_block(segment, place)
+                    header, entries = read_block(segment, place)
                 except FormatError as error:
                     self.losses.append(Loss(place.first_sequence, place.entry_count, str(error)))
                     prefix = segment[place.offset : place.offset + BLOCK_PREFIX_BYTES]
-                    last_block = _known_header(prefix) or last_block
+                    known = _known_header(prefix)
+                    last_block = last_block if known is None else _last_block(known)
                     continue
+                last_block = _last_block(header)
                 yield from enumerate(entries, place.first_sequence)
         yield from self._uncut(last_block)
 
-    def _uncut(self, last_block: BlockHeader | None) -> Iterator[tuple[int, Entry]]:
+    def _uncut(self, last_block: LastBlock | None) -> Iterator[tuple[int, Entry]]:
         """Entries that lie in no block."""
         for index, generation in enumerate(self.generations):
             offset, sequence = 0, generation.first_sequence
@@ -605,7 +635,7 @@ class Stream:
                 continue
             if last_block is not None and generation.number == last_block.generation:
                 offset = last_block.position_to - generation.start
-                sequence = last_block.first_sequence + last_block.entry_count
+                sequence = last_block.end_sequence
                 if offset <= 0:
                     offset, sequence = 0, generation.first_sequence
             followers = (

@@ -430,6 +430,7 @@ def test_the_small_files_are_as_documented(host: Host) -> None:
         "format": 1,
         "container_id": "web",
         "next_sequence": 0,
+        "last_block": None,
         "sessions": [facts],
     }
     generation = decode_generation((host.folder / host.names(".journal")[0]).read_bytes())

@@ -245,6 +245,23 @@ fn sequence_numbers_go_on_when_age_has_taken_the_last_segment() {
 }
 
 #[test]
+fn what_age_has_taken_does_not_come_back() {
+    let mut host = Host::new();
+    let limits = Limits {
+        max_age_s: Some(1),
+        ..Host::limits()
+    };
+    let mut container = host.run_with(ID, limits);
+    print(&host, &mut container, "of 1970");
+    // A session that ends makes the worker cut all that there is.
+    let mut other = host.run_with(ID, limits);
+    host.stop(&mut other);
+    host.wait_until(|_| read(&host).is_empty(), ID);
+    host.restart();
+    assert_eq!(read(&host), [""; 0]);
+}
+
+#[test]
 fn a_tail_begins_behind_a_segment_that_retention_is_removing() {
     let mut host = Host::new();
     let limits = Limits {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::LastBlock;
 use super::session::SessionFacts;
 use crate::disk::{Disk, read_file, replace_file};
 use crate::error::{Error, Result};
@@ -27,6 +28,9 @@ pub(super) struct ContainerFile {
     /// No entry gets a lower sequence number: what had lower ones may be gone without a trace.
     #[serde(default)]
     pub(super) next_sequence: u64,
+    /// What counts where there is no segment: retention has taken the last one.
+    #[serde(default)]
+    pub(super) last_block: Option<LastBlock>,
     /// Oldest first.
     pub(super) sessions: Vec<SessionFacts>,
 }
@@ -43,6 +47,7 @@ impl ContainerFile {
                 format: FORMAT,
                 container_id: container_id.to_owned(),
                 next_sequence: 0,
+                last_block: None,
                 sessions: Vec::new(),
             })
     }

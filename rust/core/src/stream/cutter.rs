@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::container::ContainerFile;
-use super::{CutPoint, Cutting, Logged, SegmentFacts, Session, Stream};
+use super::{CutPoint, Cutting, LastBlock, Logged, SegmentFacts, Session, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
 use crate::disk::{OpenMode, is_missing};
 use crate::error::{Error, Result};
@@ -388,7 +388,7 @@ impl Stream {
         let facts = SegmentFacts::new(&path, writer.bytes(), writer.blocks(), true);
         // All at once: nobody may see the entries in both places.
         let mut state = self.state();
-        state.last_cut = Some((header.session, header.position_to));
+        state.last_block = Some(LastBlock::new(header));
         state.cut.offset = cut_offset;
         state.cut.sequence = header.end_sequence();
         match state.segments.back_mut() {
@@ -457,7 +457,7 @@ impl Stream {
     fn remove_old_segments(&self, now_ns: i64, cutting: &mut Cutting) -> Result<()> {
         while let Some(path) = self.next_old_segment(now_ns) {
             if self.state().segments.len() == 1 {
-                self.keep_next_sequence()?;
+                self.keep_last_block()?;
             }
             let removed = self.disk.remove_file(&path);
             if !is_missing(&removed) {
@@ -472,10 +472,13 @@ impl Stream {
         Ok(())
     }
 
-    /// ORDER: before the last segment goes, which tells where the numbers go on.
-    fn keep_next_sequence(&self) -> Result<()> {
+    /// ORDER: before the last segment goes, which tells where the numbers go on and how far the journal lies in blocks.
+    fn keep_last_block(&self) -> Result<()> {
         let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
-        file.next_sequence = self.state().next_sequence();
+        let state = self.state();
+        file.next_sequence = state.next_sequence();
+        file.last_block = state.last_block;
+        drop(state);
         file.write(&*self.disk, &self.folder)
     }
 

@@ -32,6 +32,9 @@ pub(crate) use session::record_file_name;
 pub use session::{Limits, Session, SessionFacts};
 pub use watch::Watcher;
 
+use serde::{Deserialize, Serialize};
+
+use crate::block::BlockHeader;
 use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
@@ -71,8 +74,7 @@ struct State {
     chain: VecDeque<Arc<Generation>>,
     /// Generations that lie in blocks but for a torn frame at their end, which stands nowhere else.
     torn: Vec<Arc<Generation>>,
-    /// The session of the newest block, and its position there.
-    last_cut: Option<(u64, u64)>,
+    last_block: Option<LastBlock>,
     /// How far the first of them lies in blocks.
     cut: CutPoint,
     next_generation: u64,
@@ -85,6 +87,30 @@ struct State {
     limits: Limits,
     /// No entry gets a lower sequence number from now on.
     sequence_floor: u64,
+}
+
+/// The newest block there ever was: how far the journal lies in blocks.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct LastBlock {
+    /// Whose entries it has.
+    session: u64,
+    /// Which generation it came from.
+    generation: u64,
+    /// How far it reaches, as a position in the session.
+    position_to: u64,
+    /// The sequence number behind it.
+    end_sequence: u64,
+}
+
+impl LastBlock {
+    fn new(header: &BlockHeader) -> Self {
+        Self {
+            session: header.session,
+            generation: header.generation,
+            position_to: header.position_to,
+            end_sequence: header.end_sequence(),
+        }
+    }
 }
 
 /// Everything before this point lies in blocks.

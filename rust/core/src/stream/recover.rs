@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CutPoint, Cutting, SegmentFacts, Session, State, Stream, container};
+use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
 use crate::disk::is_missing;
 use crate::error::{Error, Result};
 use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
@@ -24,12 +24,6 @@ use crate::wire::{Entry, Item, STDERR, Step, Walk, encode_marked_frame};
 /// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
 const LOSS_JUMP: u64 = 1 << 32;
 
-/// The newest block: which generation it came from and how far into the session it reaches.
-struct LastBlock {
-    generation: u64,
-    position_to: u64,
-}
-
 /// How a session that an earlier worker had goes on: in a generation that begins at this position with these bytes.
 #[derive(Debug, Default)]
 pub struct Resumed {
@@ -37,6 +31,15 @@ pub struct Resumed {
     pub position: u64,
     /// The torn frame.
     pub torn: Vec<u8>,
+}
+
+impl State {
+    /// All up to the end of a block lies in blocks.
+    fn pass_over(&mut self, block: LastBlock) {
+        self.cut.sequence = block.end_sequence;
+        self.next_generation = block.generation + 1;
+        self.last_block = Some(block);
+    }
 }
 
 impl Stream {
@@ -74,15 +77,24 @@ impl Stream {
             cut: self.state().cut,
             ..State::default()
         };
-        let file = container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let mut file =
+            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
         opened.sequence_floor = file.next_sequence;
+        if let Some(last_block) = file.last_block {
+            opened.pass_over(last_block);
+        }
         if let Some(facts) = file.sessions.last() {
             opened.limits = facts.limits;
         }
         let mut found = Cutting::default();
-        let last_block = self.open_segments(&segments, &mut opened, &mut found)?;
-        self.open_generations(&generations, last_block.as_ref(), &mut opened, &mut found)?;
+        self.open_segments(&segments, &mut opened, &mut found)?;
+        self.open_generations(&generations, &mut opened, &mut found)?;
         *cutting = found;
+        if opened.sequence_floor > file.next_sequence {
+            // A disk that refuses takes no entry either, so that no number is given.
+            file.next_sequence = opened.sequence_floor;
+            let _ = file.write(&*self.disk, &self.folder);
+        }
 
         let mut state = self.state();
         let started = std::mem::take(&mut *state);
@@ -101,8 +113,7 @@ impl Stream {
         numbers: &[u64],
         state: &mut State,
         cutting: &mut Cutting,
-    ) -> Result<Option<LastBlock>> {
-        let mut last_block = None;
+    ) -> Result<()> {
         for (index, &number) in numbers.iter().enumerate() {
             let path = self.folder.join(segment::file_name(number));
             let reader = SegmentReader::open(&*self.disk, &path)?;
@@ -128,14 +139,7 @@ impl Stream {
                 }
                 continue;
             };
-            let header = reader.header(last)?;
-            last_block = Some(LastBlock {
-                generation: header.generation,
-                position_to: header.position_to,
-            });
-            state.cut.sequence = header.end_sequence();
-            state.next_generation = header.generation + 1;
-            state.last_cut = Some((header.session, header.position_to));
+            state.pass_over(LastBlock::new(&reader.header(last)?));
             let may_grow = contents.rest == Rest::Torn && index + 1 == numbers.len();
             let (bytes, blocks) = (contents.bytes, contents.blocks);
             let mut facts = SegmentFacts::new(&path, bytes, &blocks, may_grow);
@@ -146,13 +150,12 @@ impl Stream {
             }
             state.segments.push_back(facts);
         }
-        Ok(last_block)
+        Ok(())
     }
 
     fn open_generations(
         &self,
         numbers: &[u64],
-        last_block: Option<&LastBlock>,
         state: &mut State,
         cutting: &mut Cutting,
     ) -> Result<()> {
@@ -190,7 +193,7 @@ impl Stream {
             let header = generation.header();
             // A worker that was killed may not have written down whose entries these are.
             state.unwritten_sessions.push(header.session);
-            match last_block {
+            match state.last_block {
                 Some(block) if header.number < block.generation => {
                     let generation = Arc::new(generation);
                     if generation.has_torn_rest() {
@@ -238,9 +241,9 @@ impl Stream {
             .max_by_key(|generation| generation.header().number)
             .cloned();
         let cut_position = state
-            .last_cut
-            .filter(|&(last_session, _)| last_session == session.id)
-            .map(|(_, position)| position);
+            .last_block
+            .filter(|block| block.session == session.id)
+            .map(|block| block.position_to);
         drop(state);
         let Some(generation) = newest else {
             return Ok(Resumed {
