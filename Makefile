@@ -5,6 +5,8 @@ SHELL := /bin/sh
 CARGO_FLAGS ?= --locked
 # What `make bench` measures; its --help tells more.
 ARGUMENTS ?= all
+# How long `make fuzz` spends on each target.
+SECONDS ?= 20
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
@@ -110,6 +112,11 @@ check-types: develop
 .PHONY: check-imports
 check-imports: develop
 	lint-imports
+
+.PHONY: fuzz  ## Feeds the core any bytes; SECONDS=20 for each of four targets
+fuzz:
+	@$(SETUP) compiler fuzz
+	rust/fuzz/run.sh $(SECONDS)
 
 .PHONY: develop  ## Builds the core for .venv, in which logboom can then be run and changed in place
 develop:

@@ -5,6 +5,7 @@
 # usage: packaging/setup.sh PART...
 #   compiler      Rust, a C compiler and Python
 #   lints         clippy and rustfmt
+#   fuzz          a C++ compiler, for libFuzzer
 #   build         .venv with what builds the wheel
 #   development   .venv with what the tests and lints need
 #   rootfs        what makes the plugin's root folder
@@ -50,6 +51,7 @@ want_part() {
             *) want rust-clippy rustfmt ;;
         esac
         ;;
+    fuzz) has c++ || want g++ ;;
     build) want_python ;;
     development)
         want_python

@@ -1,5 +1,6 @@
 //! The whole core behind one door: sessions in, readers out.
 
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,19 +141,31 @@ impl Core {
     /// Attaches to the FIFOs of sessions that earlier workers had. One that cannot be found again keeps none from being found.
     fn find_sessions(&self) -> Result<()> {
         let mut result = Ok(());
+        let mut found = Vec::new();
         for session in read_records(self.store.disk(), &self.record_folder())? {
-            result = result.and(self.find_session(session));
+            let session = Arc::new(session);
+            match self.find_fifo(&session) {
+                Ok((fifo, path)) => {
+                    let stream = self.store.stream(&session.facts.container_id).ok();
+                    if let Some(stream) = &stream {
+                        // ORDER: each stream knows all its sessions before anything of it is cut, or facts are lost.
+                        stream.begin_session(&session);
+                    }
+                    found.push((session, stream, fifo, path));
+                }
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        for (session, stream, fifo, path) in found {
+            self.intake.attach(session, stream, fifo, path)?;
         }
         result
     }
 
     /// A session whose FIFO is gone is over: it ends as one does whose writer has gone.
-    fn find_session(&self, session: Session) -> Result<()> {
+    fn find_fifo(&self, session: &Session) -> Result<(OwnedFd, PathBuf)> {
         let path = self.fifo_path(&session.facts.file)?;
-        let fifo = find_fifo(&path)?;
-        let stream = self.store.stream(&session.facts.container_id).ok();
-        self.intake.attach(Arc::new(session), stream, fifo, path)?;
-        Ok(())
+        Ok((find_fifo(&path)?, path))
     }
 
     fn check_open(&self) -> Result<()> {

@@ -19,7 +19,7 @@ use logboom_core::block::{
     MAX_COLUMN_BYTES, Origin,
 };
 use logboom_core::disk::SystemDisk;
-use logboom_core::segment::{Rest, SegmentReader, SegmentWriter};
+use logboom_core::segment::{BlockPlace, Rest, SegmentReader, SegmentWriter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -496,6 +496,52 @@ fn a_segment_whose_index_is_damaged_is_walked() {
         assert_eq!(contents.blocks.len(), 3, "byte {at}");
         assert_ne!(contents.rest, Rest::Index, "byte {at}");
         assert_eq!(read_segment(&path), expected);
+    }
+}
+
+#[test]
+fn a_damaged_header_hides_its_own_block_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = write_segment(folder.path(), &[sample(), sample(), sample()], false);
+    let content = std::fs::read(&path).unwrap();
+    let reader = SegmentReader::open(&SystemDisk, &path).unwrap();
+    let places = reader.contents().unwrap().blocks;
+    for (hit, place) in places.iter().enumerate() {
+        for at in 0..BLOCK_PREFIX_BYTES {
+            let mut changed = content.clone();
+            changed[usize::try_from(place.offset).unwrap() + at] ^= 0x10;
+            std::fs::write(&path, &changed).unwrap();
+            let contents = reader.contents().unwrap();
+            let found = read_segment(&path);
+            let is_last = hit + 1 == places.len();
+            // With another length it may look as if its rest had not come yet.
+            if !(4..8).contains(&at) {
+                assert_eq!(contents.rest == Rest::Damaged, is_last, "byte {at}");
+            }
+            assert_eq!(
+                found.len(),
+                places.len() - usize::from(is_last),
+                "byte {at}"
+            );
+            for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                assert!(
+                    found == expected || (index == hit && found.is_err()),
+                    "byte {at}"
+                );
+            }
+            // What cannot be read spans the numbers that are missing.
+            let numbers = |places: &[BlockPlace]| -> Vec<(u64, u64)> {
+                let numbers = places.iter();
+                numbers
+                    .map(|place| (place.first_sequence, place.end_sequence()))
+                    .collect()
+            };
+            assert_eq!(
+                numbers(&contents.blocks),
+                numbers(&places[..found.len()]),
+                "byte {at}"
+            );
+        }
     }
 }
 

@@ -170,9 +170,10 @@ impl SegmentReader {
         let first_sequence =
             before.map_or_else(|| parse_file_name(name), |place| Some(place.end_sequence()))?;
         let entry_count = behind.first_sequence.checked_sub(first_sequence)?;
-        Some(BlockPlace {
+        let bytes = behind.offset - offset;
+        (bytes >= BLOCK_PREFIX_BYTES as u64).then_some(BlockPlace {
             offset,
-            bytes: behind.offset - offset,
+            bytes,
             first_sequence,
             entry_count: u32::try_from(entry_count).ok().filter(|&count| count > 0)?,
             text_bytes: 0,

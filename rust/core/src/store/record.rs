@@ -46,7 +46,8 @@ pub fn remove_record(disk: &dyn Disk, session: &Session) {
     let _ = disk.remove_file(&session.record_path);
 }
 
-/// The sessions that earlier workers have written down, oldest first. Files that are no record are passed over.
+/// The sessions that earlier workers have written down, oldest first. Files that are no record are passed over; what was not
+/// written to its end is removed.
 ///
 /// # Errors
 /// The folder is there and cannot be read.
@@ -56,6 +57,10 @@ pub fn read_records(disk: &dyn Disk, folder: &Path) -> Result<Vec<Session>> {
         return Ok(Vec::new());
     }
     let listed = listed.map_err(Error::io("list", folder))?;
+    for file in listed.iter().filter(|file| file.name.ends_with(".tmp")) {
+        // The number of its session does not come again. Another worker may look.
+        let _ = disk.remove_file(&folder.join(&file.name));
+    }
     let mut sessions: Vec<Session> = listed
         .iter()
         .filter_map(|file| read_record(disk, folder, &file.name))

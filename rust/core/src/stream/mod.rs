@@ -268,9 +268,12 @@ impl Stream {
         &self.folder
     }
 
-    /// A session begins. Its limits apply to the whole stream from now on.
+    /// A session begins. Its limits apply to the whole stream from now on. A second beginning changes nothing.
     pub fn begin_session(&self, session: &Arc<Session>) {
         let mut state = self.state();
+        if state.sessions.iter().any(|other| other.id == session.id) {
+            return;
+        }
         state.limits = session.facts.limits;
         state.sessions.push(Arc::clone(session));
     }
