@@ -2,11 +2,11 @@
 //!
 //! The cutter goes through the chain from left to right. Its steps, each of which may be the last one of this worker:
 //!
-//! 1. the facts of new sessions into `container.json`;
-//! 2. a block behind the newest segment; readers take entries from it from then on;
+//! 1. a block behind the newest segment; readers take entries from it from then on;
+//! 2. the facts of new sessions into `container.json`;
 //! 3. generations that lie wholly in blocks are removed, after the segment was synced without an error.
 //!
-//! A kill between 2 and 3 leaves entries in both; the newest block says so to the next opening.
+//! A kill between 1 and 3 leaves entries in both; the newest block says so to the next opening.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use super::container::ContainerFile;
 use super::{CutPoint, Cutting, LastBlock, Logged, SegmentFacts, Session, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
-use crate::disk::{OpenMode, is_missing};
+use crate::disk::{is_missing, replace_file};
 use crate::error::{Error, Result};
 use crate::journal::{DAMAGED_SUFFIX, Generation, GenerationHeader, with_entry};
 use crate::segment::SegmentWriter;
@@ -100,8 +100,9 @@ impl Stream {
         let mut cutting = self.cutting();
         // Entries are worth more than facts, and a full disk gets free only when the limits are heeded: each step is tried
         // whatever came of those before.
-        let facts = self.write_facts();
         let blocks = self.cut_blocks(when, &mut cutting, tools);
+        // ORDER: a session's facts before its journal goes, which tells a later worker that they are due.
+        let facts = self.write_facts();
         let removed = self.remove_cut_generations(&mut cutting);
         let limits = self.remove_old_segments(now_ns, &mut cutting);
         blocks.and(removed).and(limits).and(facts)
@@ -342,13 +343,7 @@ impl Stream {
     /// Keeps bytes that are no entry beside the segments.
     pub(super) fn keep_damaged(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.folder.join(name);
-        let kept = match self.disk.open(&path, OpenMode::Create) {
-            // It was kept by a worker that was killed before the entry was written.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(error) => Err(error),
-            Ok(file) => file.write_all_at(bytes, 0),
-        };
-        kept.map_err(Error::io("write", &path))
+        replace_file(&*self.disk, &path, bytes, false).map_err(Error::io("write", &path))
     }
 
     /// Appends a block that reaches up to `cut_offset` in the first generation of the chain.
