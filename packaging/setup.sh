@@ -5,7 +5,6 @@
 # usage: packaging/setup.sh PART...
 #   compiler      Rust, a C compiler and Python
 #   lints         clippy and rustfmt
-#   fuzz          a C++ compiler, for libFuzzer
 #   build         .venv with what builds the wheel
 #   development   .venv with what the tests and lints need
 #   rootfs        what makes the plugin's root folder
@@ -51,12 +50,13 @@ want_part() {
             *) want rust-clippy rustfmt ;;
         esac
         ;;
-    fuzz) has c++ || want g++ ;;
     build) want_python ;;
     development)
         want_python
         # A test compares the generated messages with what it makes.
         has protoc || want protobuf-compiler
+        # Tests read logs with it.
+        has docker-compose || want docker-compose
         ;;
     rootfs)
         [ "$(id -u)" = 0 ] || fail "the plugin's files are root's, so making them needs root: use sudo"

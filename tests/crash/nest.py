@@ -6,8 +6,11 @@ called. A worker can be traced, to be killed at its n-th change of a file.
 Run as ``python -m tests.crash.nest ROOT SOCKET_DESCRIPTOR``. It reads commands from its input, one a line:
 
     fork        fork a worker, the last one must have been killed; answers ``PID``
-    trace N     the same; the worker is killed when it begins its N-th change of a file; answers ``PID``, and in the end
-                ``killed`` or ``ended``
+    trace N     the same with one that waits to be traced; answers ``PID``
+    go          let that one run, and kill it when it begins its N-th change of a file; answers when it has ended, with the
+                changes that it began, as JSON
+
+A worker that gets SIGTERM closes the store and ends.
 """
 
 import json
@@ -15,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 from logboom import _core
 from tests.crash import tracing
@@ -22,9 +26,13 @@ from tests.crash import tracing
 
 def serve(root: str, listening: socket.socket) -> None:
     """Live as a worker: open the store, then do what is asked."""
+    # Only this thread may get it: another one would leave it waiting for a connection.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     store = _core.Store.open(
         data=f"{root}/data", fifo_root=root, block_seconds=1, pipe_budget_bytes=32_000_000
     )
+    signal.signal(signal.SIGTERM, close_and_exit(store))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     while True:
         connection, _ = listening.accept()
         with connection, connection.makefile("rwb") as stream:
@@ -36,6 +44,14 @@ def serve(root: str, listening: socket.socket) -> None:
             stream.write(json.dumps(answer).encode() + b"\n")
 
 
+def close_and_exit(store: _core.Store) -> Callable[[int, object], None]:
+    def handle(_number: int, _frame: object) -> None:
+        store.close()
+        os._exit(0)
+
+    return handle
+
+
 def act(store: _core.Store, action: str, file: str, container_id: str = "") -> object:
     match action:
         case "start":
@@ -44,7 +60,7 @@ def act(store: _core.Store, action: str, file: str, container_id: str = "") -> o
                 container_id=container_id,
                 facts="{}",
                 # Small, so that some are sealed in each life.
-                segment_bytes=256 * 1024,
+                segment_bytes=64 * 1024,
                 stream_bytes=None,
                 max_age_s=None,
                 compress=True,
@@ -75,23 +91,37 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def reap_killed(pid: int) -> None:
+    check_ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), is_killed=True)
+
+
+def check_ended(code: int, *, is_killed: bool) -> None:
+    """A worker that ends of itself proves nothing, and is wrong."""
+    assert code == (-signal.SIGKILL if is_killed else 0), f"a worker ended with {code}"
+
+
 def main() -> None:
     root, descriptor = sys.argv[1], int(sys.argv[2])
     listening = socket.socket(fileno=descriptor)
-    pid = 0
+    pid = number = 0
     for line in sys.stdin:
-        if pid:
-            os.waitpid(pid, 0)
         match line.split():
             case ["fork"]:
+                if pid:
+                    reap_killed(pid)
                 pid = fork(root, listening, is_traced=False)
                 say(str(pid))
-            case ["trace", number]:
+            case ["trace", text]:
+                if pid:
+                    reap_killed(pid)
+                number = int(text)
                 pid = fork(root, listening, is_traced=True)
                 say(str(pid))
-                is_killed = tracing.kill_at_change(pid, int(number))
+            case ["go"]:
+                changes, code = tracing.kill_at_change(pid, number)
                 pid = 0
-                say("killed" if is_killed else "ended")
+                check_ended(code, is_killed=len(changes) == number)
+                say(json.dumps(changes))
     if pid:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -2,8 +2,13 @@
 
 import os
 import shutil
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
@@ -15,14 +20,30 @@ from logboom import _core
 from tests.crash.core_worker import CoreWorkers, core_workers
 from tests.crash.numbered import FrameCheck, Verdict
 from tests.crash.tracing import CHANGES
-from tests.crash.writers import Writer, all_kinds
+from tests.crash.writers import POLL_S, Writer, all_kinds
 
 KILLS = int(os.environ.get("LOGBOOM_TEST_KILLS", "300"))
 LIFE_S = 0.06
 """A worker lives up to so long; the first tenth of it goes by before it takes the first byte."""
 
-CHANGES_OF_A_LIFE = 150
 CHUNK_BYTES = 1 << 20
+
+LINES_OF_A_LIFE = {"flat out": 30_000, "restarting": 120, "quiet": 1}
+"""What a writer of each kind logs in a life that is traced: some blocks, and a session that ends and another that begins.
+Those of other kinds never pause, so that there is always something that is not in blocks yet."""
+
+BACKLOG_BYTES = 8_000_000
+"""Lives that are killed early leave journals behind; when there is so much, one that is not killed cuts it, else lives would
+grow faster than kills come later."""
+
+SYNC_LOG_HEADER_BYTES = 32
+
+CHANGES_OF_EVERY_LIFE = {"write", "reserve", "sync", "rename", "remove"}
+"""A block is written and synced, the journal that it was made from goes; room for another is reserved; the facts of a new
+session are put in place by a rename."""
+
+DEADLINE_S = 540
+"""Less than pytest's own, which would leave processes behind."""
 
 
 @pytest.fixture
@@ -59,19 +80,21 @@ KillAll: TypeAlias = Callable[[CoreWorkers], Awaitable[int]]
 """Given workers, one of which lives and takes from every writer, it kills that one and more; returns how many."""
 
 
-async def run_and_kill(root: Path, kill_all: KillAll) -> tuple[int, dict[str, Verdict]]:
+async def run_and_kill(
+    root: Path, writers: list[Writer], kill_all: KillAll
+) -> tuple[int, dict[str, Verdict]]:
     """Let all writers log while ``kill_all`` kills workers; a last one takes what is left."""
-    writers = all_kinds([f"{number:064x}" for number in range(16)])
     finish = trio.Event()
-    async with core_workers(root) as workers, trio.open_nursery() as nursery:
-        for writer in writers:
-            nursery.start_soon(writer.run, workers.docker, finish)
-        await workers.start()
-        while not all(writer.logged for writer in writers):
-            await trio.sleep(0.01)
-        kills = await kill_all(workers)
-        await workers.start()
-        finish.set()
+    with trio.fail_after(DEADLINE_S):
+        async with core_workers(root) as workers, trio.open_nursery() as nursery:
+            for writer in writers:
+                nursery.start_soon(writer.run, workers.docker, finish)
+            await workers.start()
+            while not all(writer.logged for writer in writers):
+                await trio.sleep(POLL_S)
+            kills = await kill_all(workers)
+            await workers.start()
+            finish.set()
     return kills, read_all(root, writers)
 
 
@@ -97,23 +120,70 @@ async def test_nothing_is_lost_doubled_or_out_of_order_when_workers_are_killed_a
             workers.kill()
         return KILLS
 
-    kills, verdicts = await run_and_kill(folder, kill_all)
+    kills, verdicts = await run_and_kill(folder, all_kinds(), kill_all)
     check(kills, verdicts, tell)
+
+
+def sync_logs(data: Path) -> set[tuple[str, int]]:
+    """Those that hold records, each with when it was written."""
+    logs: set[tuple[str, int]] = set()
+    for path in (data / "sync").iterdir():
+        # The worker may remove it meanwhile.
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_size > SYNC_LOG_HEADER_BYTES:
+                logs.add((path.name, status.st_mtime_ns))
+    return logs
+
+
+async def log_for_a_life(data: Path, writers: list[Writer]) -> None:
+    """Let each writer log its lines; they pause when this ends or is cancelled."""
+    before = sync_logs(data)
+    paused = [writer for writer in writers if writer.name in LINES_OF_A_LIFE]
+    for writer in paused:
+        writer.limit = writer.logged + LINES_OF_A_LIFE[writer.name]
+    try:
+        while not (all(writer.is_at_limit for writer in paused) and sync_logs(data) - before):
+            await trio.sleep(POLL_S)
+    finally:
+        for writer in paused:
+            writer.limit = 0
+
+
+async def cut_backlog(workers: CoreWorkers) -> None:
+    journals = (workers.data / "containers").glob("*/*.journal")
+    if sum(path.stat().st_size for path in journals) > BACKLOG_BYTES:
+        await workers.live_until_change(sys.maxsize, workers.docker.wait_answer)
 
 
 @pytest.mark.skipif(not CHANGES, reason="the numbers of this machine's system calls are not known")
 async def test_nothing_is_lost_doubled_or_out_of_order_when_workers_are_killed_before_each_change_of_a_file(
     folder: Path, tell: Callable[[str], None]
 ) -> None:
-    """Also in the middle of cutting blocks, sealing segments and removing journals."""
+    """Also in the middle of cutting blocks, sealing segments and removing journals.
+
+    Each life begins with what the kill before it has left, takes as much as the others, and ends in order when it is not
+    killed. So the first that comes to its end has made no change before which there was no kill.
+    """
+    writers = all_kinds(steady=3, quiet=1)
+    killed_at: Counter[str] = Counter()
+    changes: list[str] = []
 
     async def kill_all(workers: CoreWorkers) -> int:
         workers.kill()
-        reached = 0
-        for number in range(1, CHANGES_OF_A_LIFE + 1):
-            reached += await workers.live_until_change(number, deadline_s=5)
-        assert reached == CHANGES_OF_A_LIFE
-        return reached
+        for number in count(1):
+            changes[:] = await workers.live_until_change(
+                number, partial(log_for_a_life, workers.data, writers)
+            )
+            if len(changes) < number:
+                break
+            killed_at[changes[-1]] += 1
+            await cut_backlog(workers)
+        return killed_at.total()
 
-    kills, verdicts = await run_and_kill(folder, kill_all)
+    kills, verdicts = await run_and_kill(folder, writers, kill_all)
     check(kills, verdicts, tell)
+    tell(", ".join(f"{number} before a {kind}" for kind, number in killed_at.most_common()))
+    assert kills >= len(changes)
+    assert set(killed_at) >= CHANGES_OF_EVERY_LIFE
+    assert set(killed_at) >= set(changes)

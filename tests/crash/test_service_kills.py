@@ -18,14 +18,20 @@ from tests.conformance.oracle import Query
 from tests.conformance.socket_stage import socket_stage
 from tests.conformance.worker import Worker
 from tests.crash.numbered import FrameCheck, NumberedFrames, Verdict
-from tests.crash.writers import Writer, all_kinds
+from tests.crash.writers import POLL_S, Writer, all_kinds
 from tests.support.fake_docker import FakeDocker, container_info
 
 KILLS = int(os.environ.get("LOGBOOM_TEST_SERVICE_KILLS", "50"))
-LIFE_S = 1.0
-"""A worker lives up to so long; the first third of it goes by before it takes the first byte."""
+LIFE_S = 0.7
+"""A worker lives up to so long, every second one from when it has answered: on a slow machine the others may take nothing."""
 
-ANSWER_DEADLINE_S = 60
+BURST = 20_000
+"""Lines: about a megabyte, so that it stands in a full FIFO for most of the time."""
+
+ANSWER_DEADLINE_S = 300
+"""A backstop, like the next one, which is less than pytest's own: that would leave processes behind."""
+
+DEADLINE_S = 540
 
 
 @pytest.fixture
@@ -84,7 +90,7 @@ class Follower:
                         check.feed(piece)
                 is_over = finish.is_set()
             except (EOFError, OSError, trio.BrokenResourceError):
-                await trio.sleep(0.01)
+                await trio.sleep(POLL_S)
             self.count += check.count
             if check.wrong:
                 self.wrong.append(check.wrong[:3])
@@ -100,12 +106,16 @@ async def read_verdict(docker: FakeDocker, writer: Writer) -> Verdict:
     return check.verdict(writer.logged)
 
 
-async def kill_again_and_again(worker: Worker, number: signal.Signals) -> int:
+async def kill_again_and_again(
+    worker: Worker, docker: FakeDocker, signal_number: signal.Signals
+) -> int:
     random = Random()
-    kills = KILLS if number == signal.SIGKILL else KILLS // 5
-    for _ in range(kills):
+    kills = KILLS if signal_number == signal.SIGKILL else KILLS // 5
+    for number in range(kills):
+        if number % 2:
+            await docker.call_checked("/LogDriver.Capabilities")
         await trio.sleep(random.uniform(0, LIFE_S))
-        if number == signal.SIGKILL:
+        if signal_number == signal.SIGKILL:
             worker.kill()
         else:
             await trio.to_thread.run_sync(worker.restart)
@@ -117,21 +127,21 @@ async def test_nothing_is_lost_doubled_or_out_of_order_when_the_service_is(
     number: signal.Signals, folder: Path, tell: Callable[[str], None]
 ) -> None:
     """Ended in order, it may not lose or double anything either."""
-    writers = all_kinds([f"{number:064x}" for number in range(16)])
+    writers = all_kinds(burst=BURST)
     # Those whose log begins and ends once, so that the last reading has the last entry.
     followed = [writer for writer in writers if writer.restarts_after is None]
     finish = trio.Event()
-    with Worker(folder, {"LOGBOOM_BLOCK_SECONDS": "1"}) as worker:
+    with Worker(folder, {"LOGBOOM_BLOCK_SECONDS": "1"}) as worker, trio.fail_after(DEADLINE_S):
         docker = PatientDocker(worker.docker.socket, worker.docker.root)
         followers = [Follower(docker, writer.container_id, writer.frames) for writer in followed]
         async with trio.open_nursery() as following, trio.open_nursery() as writing:
             for writer in writers:
                 writing.start_soon(writer.run, docker, finish)
             while not all(writer.logged for writer in writers):
-                await trio.sleep(0.01)
+                await trio.sleep(POLL_S)
             for follower in followers:
                 following.start_soon(follower.run, finish)
-            kills = await kill_again_and_again(worker, number)
+            kills = await kill_again_and_again(worker, docker, number)
             finish.set()
         verdicts = [await read_verdict(docker, writer) for writer in writers]
     total = sum(verdicts, Verdict(0))

@@ -10,22 +10,25 @@ import os
 import platform
 import signal
 
-# Numbers for the machine, from its asm/unistd.h: calls that fill, shorten, rename, remove or sync files or make folders. The
-# core fills journals by splice(2), which is left out since most calls are that.
+# Numbers for the machine, from its asm/unistd.h: calls that fill, shorten, rename, remove or sync files or make folders, by
+# what they do. The core fills journals by splice(2), which is left out since most calls are that.
 _NUMBERS = {
     "x86_64": {
-        "pwrite64": 18, "writev": 20, "pwritev": 296, "fallocate": 285, "ftruncate": 77, "fsync": 74, "fdatasync": 75,
-        "sync_file_range": 277, "rename": 82, "renameat": 264, "renameat2": 316, "unlink": 87, "unlinkat": 263,
-        "mkdir": 83, "mkdirat": 258,
+        "write": (18, 20, 296), "reserve": (285,), "truncate": (77,), "sync": (74, 75, 277), "rename": (82, 264, 316),
+        "remove": (87, 263), "make folder": (83, 258),
     },
     "aarch64": {
-        "pwrite64": 68, "writev": 66, "pwritev": 70, "fallocate": 47, "ftruncate": 46, "fsync": 82, "fdatasync": 83,
-        "sync_file_range": 84, "renameat": 38, "renameat2": 276, "unlinkat": 35, "mkdirat": 34,
+        "write": (68, 66, 70), "reserve": (47,), "truncate": (46,), "sync": (82, 83, 84), "rename": (38, 276),
+        "remove": (35,), "make folder": (34,),
     },
 }  # fmt: skip
 
-CHANGES = frozenset(_NUMBERS.get(platform.machine(), {}).values())
-"""Empty where the numbers are not known."""
+CHANGES = {
+    number: kind
+    for kind, numbers in _NUMBERS.get(platform.machine(), {}).items()
+    for number in numbers
+}
+"""Which system call is which kind of change; empty where the numbers are not known."""
 
 # linux/ptrace.h
 _TRACEME = 0
@@ -37,8 +40,6 @@ _OPTION_CLONE = 0x8
 _OPTION_EXITKILL = 0x100000
 _INFO_ENTRY = 1
 _WALL = 0x40000000
-
-_EVENT_STOPS = 0xFF
 
 _library = ctypes.CDLL(None, use_errno=True)
 _library.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -71,39 +72,44 @@ def stop_to_be_traced() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def _is_change(thread: int) -> bool:
+def _change(thread: int) -> str | None:
+    """What a thread that stands at a system call is about to change."""
     info = _SyscallInfo()
     _ptrace(_GET_SYSCALL_INFO, thread, ctypes.sizeof(info), ctypes.byref(info))
-    return info.op == _INFO_ENTRY and info.number in CHANGES
+    return CHANGES.get(info.number) if info.op == _INFO_ENTRY else None
 
 
-def kill_at_change(pid: int, number: int) -> bool:
+def kill_at_change(pid: int, number: int) -> tuple[list[str], int]:
     """Run a child that has called ``stop_to_be_traced`` up to its ``number``-th change of a file, and kill it there.
 
     Returns:
-        ``False`` when it ended by itself before.
+        The changes that it began, fewer when it ended by itself before, and how it ended, as ``os.waitstatus_to_exitcode``
+        says.
     """
     os.waitpid(pid, _WALL)
     _ptrace(_SETOPTIONS, pid, 0, _OPTION_SYSGOOD | _OPTION_CLONE | _OPTION_EXITKILL)
     _ptrace(_SYSCALL, pid)
-    count = 0
-    is_killed = False
+    begun: list[str] = []
+    ended = 0
     while True:
         try:
             thread, status = os.waitpid(-1, _WALL)
         except ChildProcessError:
-            return is_killed
+            return begun, ended
         if not os.WIFSTOPPED(status):
+            if thread == pid:
+                ended = os.waitstatus_to_exitcode(status)
             continue
         stop = os.WSTOPSIG(status)
-        if stop == signal.SIGTRAP | 0x80 and _is_change(thread):
-            count += 1
-            if count == number:
-                os.kill(pid, signal.SIGKILL)
-                is_killed = True
         # Stops of ptrace itself, and the stop with which a thread begins, are no signals for the program.
         is_own = stop in (signal.SIGTRAP | 0x80, signal.SIGTRAP, signal.SIGSTOP)
         try:
+            change = _change(thread) if stop == signal.SIGTRAP | 0x80 else None
+            if change is not None and len(begun) < number:
+                begun.append(change)
+                if len(begun) == number:
+                    os.kill(pid, signal.SIGKILL)
             _ptrace(_SYSCALL, thread, 0, 0 if is_own else stop)
         except ProcessLookupError:
+            # A kill, or the process's end, takes threads away where they stand.
             continue

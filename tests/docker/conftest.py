@@ -15,6 +15,9 @@ import pytest
 from engines.errors import EngineError
 from engines.image import make_image
 from engines.private import SUITES, Engine, Version
+from tests.support.counted import pytest_terminal_summary, tell
+
+__all__ = ["pytest_terminal_summary", "tell", "wait_until"]
 
 T = TypeVar("T")
 

@@ -1,6 +1,9 @@
-"""``docker service logs`` of a service with two replicas."""
+"""``docker service logs`` of a service with two replicas.
 
-import os
+They print little: of a longer log the engine itself loses lines now and then and never ends, whatever the driver
+(https://github.com/moby/moby/issues/38640; with a thousand lines, 11 of 25 readings of json-file).
+"""
+
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +14,11 @@ import pytest
 from engines.private import Engine
 from tests.docker.conftest import wait_until
 
-SCRIPT = "for i in $(seq 1000); do echo $i; done; until [ -e /told/go ]; do sleep 0.05; done; echo 1001; sleep infinity"
+LINES = 50
+SCRIPT = (
+    f"seq {LINES}; until [ -e /told/go ]; do sleep 0.05; done; echo {LINES + 1}; sleep infinity"
+)
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +30,7 @@ def told(engine: Engine) -> Path:
 
 @pytest.fixture(scope="module")
 def service(engine: Engine, told: Path) -> Iterator[str]:
-    """Two containers that print 1 to 1000, and 1001 when they are told to."""
+    """Two containers that print 1 to LINES, and one number more when they are told to."""
     # Any free port, and no other machine: private engines of other tests may be in swarms of their own.
     engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1:0")
     engine.docker(
@@ -42,13 +49,18 @@ def service(engine: Engine, told: Path) -> Iterator[str]:
     )
 
     def has_all() -> bool:
-        read = engine.docker("service", "logs", "--raw", "river", check=False).stdout
-        return read.split().count(b"1000") == 2
+        words = ("service", "logs", "--raw", "river")
+        read = engine.docker(*words, check=False, timeout_s=PATIENCE_S).stdout
+        return read.split().count(b"%d" % LINES) == 2
 
     wait_until("both replicas have printed", has_all)
     yield "river"
     engine.docker("service", "rm", "river")
     engine.docker("swarm", "leave", "--force")
+
+
+def read_logs(engine: Engine, *words: str) -> bytes:
+    return engine.docker("service", "logs", *words, timeout_s=PATIENCE_S).stdout
 
 
 def by_replica(read: bytes) -> dict[str, list[int]]:
@@ -60,36 +72,42 @@ def by_replica(read: bytes) -> dict[str, list[int]]:
     return dict(numbers)
 
 
+def both(numbers: list[int]) -> dict[str, list[int]]:
+    return {"river.1": numbers, "river.2": numbers} if numbers else {}
+
+
 def test_all_lines_of_both_replicas_come(engine: Engine, service: str) -> None:
-    read = engine.docker("service", "logs", service).stdout
-    wanted = list(range(1, 1001))
-    assert by_replica(read) == {"river.1": wanted, "river.2": wanted}
+    assert by_replica(read_logs(engine, service)) == both(list(range(1, LINES + 1)))
 
 
-@pytest.mark.parametrize("tail", [0, 1, 7, 2000])
+@pytest.mark.parametrize("tail", [0, 1, 7, 2 * LINES])
 def test_tail_counts_for_each_replica(tail: int, engine: Engine, service: str) -> None:
-    read = engine.docker("service", "logs", f"--tail={tail}", service).stdout
-    wanted = list(range(1, 1001))[-tail:] if tail else []
-    assert by_replica(read) == ({"river.1": wanted, "river.2": wanted} if tail else {})
+    read = read_logs(engine, f"--tail={tail}", service)
+    assert by_replica(read) == both(list(range(max(LINES - tail, 0) + 1, LINES + 1)))
 
 
 def test_since_is_heeded(engine: Engine, service: str) -> None:
-    assert engine.docker("service", "logs", "--since=2100-01-01", service).stdout == b""
-    assert len(engine.docker("service", "logs", "--since=1h", service).stdout.splitlines()) == 2000
+    assert read_logs(engine, "--since=2100-01-01", service) == b""
+    assert by_replica(read_logs(engine, "--since=1h", service)) == both(list(range(1, LINES + 1)))
 
 
-def test_a_follower_sees_what_both_print(engine: Engine, service: str, told: Path) -> None:
-    (told / "go").unlink(missing_ok=True)
+def test_a_follower_sees_what_both_print(
+    engine: Engine, service: str, told: Path, tmp_path: Path
+) -> None:
     words = engine.docker_command("service", "logs", "--follow", "--tail=1", service)
-    with subprocess.Popen(words, env=engine.environment, stdout=subprocess.PIPE) as client:
-        assert client.stdout is not None
-        read = b""
+    path = tmp_path / "followed"
+
+    def has(number: int) -> bool:
+        return path.read_bytes().count(b"| %d\n" % number) == 2
+
+    with (
+        path.open("wb") as output,
+        subprocess.Popen(words, env=engine.environment, stdout=output) as client,
+    ):
         try:
-            while read.count(b"| 1000\n") < 2:
-                read += os.read(client.stdout.fileno(), 65536)
+            wait_until("the last line of both", lambda: has(LINES))
             (told / "go").touch()
-            while read.count(b"| 1001\n") < 2:
-                read += os.read(client.stdout.fileno(), 65536)
+            wait_until("the new line of both", lambda: has(LINES + 1))
         finally:
             client.kill()
-    assert by_replica(read) == {"river.1": [1000, 1001], "river.2": [1000, 1001]}
+    assert by_replica(path.read_bytes()) == both([LINES, LINES + 1])

@@ -144,18 +144,6 @@ impl Block {
             time_ns: 0,
         }
     }
-
-    /// The entries from where an earlier walk over the same block stood.
-    pub fn rows_from(&self, place: RowPlace) -> Rows<'_> {
-        Rows {
-            text: last(&self.text, place.text),
-            flags: last(&self.flags, place.flags),
-            times: last(&self.times, place.times),
-            lengths: last(&self.lengths, place.lengths),
-            extras: last(&self.extras, place.extras),
-            time_ns: place.time_ns,
-        }
-    }
 }
 
 /// Walks the columns of a block side by side.
@@ -169,36 +157,7 @@ pub struct Rows<'a> {
     time_ns: i64,
 }
 
-/// Where a walk over a block stands: how much of each column is left.
-#[derive(Clone, Copy, Debug)]
-pub struct RowPlace {
-    text: usize,
-    flags: usize,
-    times: usize,
-    lengths: usize,
-    extras: usize,
-    time_ns: i64,
-}
-
-/// The last `bytes` of a column.
-fn last(column: &[u8], bytes: usize) -> &[u8] {
-    let from = column.len().saturating_sub(bytes);
-    column.get(from..).unwrap_or_default()
-}
-
 impl<'a> Rows<'a> {
-    /// Where this walk stands.
-    pub fn place(&self) -> RowPlace {
-        RowPlace {
-            text: self.text.len(),
-            flags: self.flags.len(),
-            times: self.times.len(),
-            lengths: self.lengths.len(),
-            extras: self.extras.len(),
-            time_ns: self.time_ns,
-        }
-    }
-
     fn take_text(&mut self, flags: u8) -> Option<&'a [u8]> {
         let length = if flags & flag::LENGTH == 0 {
             memchr::memchr(b'\n', self.text)?

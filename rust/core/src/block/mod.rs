@@ -23,7 +23,7 @@ mod columns;
 mod header;
 
 pub use builder::{BlockBuilder, Encoder, Origin};
-pub use columns::{Block, Row, RowPlace};
+pub use columns::{Block, Row};
 pub use header::{BLOCK_PREFIX_BYTES, BlockHeader, HEADER_BYTES};
 
 /// Frame bytes that a block holds at most, but for its last entry.

@@ -19,18 +19,14 @@ use std::sync::Arc;
 use super::session::Session;
 use super::watch::Watcher;
 use super::{CutPoint, SegmentFacts, State, Stream};
-use crate::block::{Block, RowPlace};
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::journal::{Generation, with_entry};
 use crate::segment::{BlockPlace, SegmentReader};
 use crate::wire::{Entry, STDERR};
 
-/// Text or journal bytes that one step gives at most, but for one entry: what a step has made is still in the processor's
-/// cache when it is sent.
-const STEP_BYTES: u64 = 256 << 10;
-
-/// What a frame of `ReadLogs` has besides the line, about.
-const ENTRY_BYTES: u64 = 24;
+/// Journal bytes that one step gives at most, so that a follower that lags takes no more memory than any reader.
+const STEP_BYTES: u64 = 1 << 20;
 
 /// What to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +85,6 @@ pub struct Reader {
     generation: Option<(Arc<Generation>, u64)>,
     /// Memory that is used again from step to step.
     block: Block,
-    /// What of `block` has not been given yet: the sequence number of the next row, and its place.
-    rest: Option<(u64, RowPlace)>,
     stored: Vec<u8>,
     chunk: Vec<u8>,
 }
@@ -206,7 +200,6 @@ impl Reader {
             segment: None,
             generation: None,
             block: Block::default(),
-            rest: None,
             stored: Vec::new(),
             chunk: Vec::new(),
         };
@@ -268,7 +261,7 @@ impl Reader {
         self.watcher.clear();
     }
 
-    /// Gives about `STEP_BYTES` of entries; the flag says that Logboom wrote the entry.
+    /// Gives the entries of one block, or of about a megabyte of journal; the flag says that Logboom wrote the entry.
     ///
     /// A block that cannot be read is replaced by an entry that says so; only its own entries are lost.
     pub fn step(&mut self, visit: &mut dyn FnMut(&Entry<'_>, bool)) -> Progress {
@@ -324,7 +317,7 @@ impl Reader {
         self.sequence = sequence;
     }
 
-    /// A part of one block.
+    /// One block.
     fn step_segment(
         &mut self,
         segment: &SegmentFacts,
@@ -354,29 +347,19 @@ impl Reader {
             return;
         };
         self.sequence = self.sequence.max(place.first_sequence);
-        let mut rows = match self.rest.take() {
-            Some((sequence, place)) if sequence == self.sequence => self.block.rows_from(place),
-            _ => match reader.read_block(place, &mut self.stored, &mut self.block) {
-                Ok(()) => {
-                    let skipped = self.sequence - place.first_sequence;
-                    let mut rows = self.block.rows();
-                    for _ in 0..skipped {
-                        rows.next();
-                    }
-                    rows
-                }
-                Err(error) => {
-                    visit_loss(place.entry_count.into(), place.max_time_ns, &error, visit);
-                    self.sequence = place.end_sequence();
-                    return;
-                }
-            },
-        };
-        let mut given_bytes = 0;
-        while given_bytes < STEP_BYTES && end.is_none_or(|end| self.sequence < end) {
-            let Some(row) = rows.next() else {
+        let rows = match reader.read_block(place, &mut self.stored, &mut self.block) {
+            Ok(()) => self.block.rows(),
+            Err(error) => {
+                visit_loss(place.entry_count.into(), place.max_time_ns, &error, visit);
+                self.sequence = place.end_sequence();
                 return;
-            };
+            }
+        };
+        let skipped = usize::try_from(self.sequence - place.first_sequence).unwrap_or(usize::MAX);
+        for row in rows.skip(skipped) {
+            if end.is_some_and(|end| self.sequence >= end) {
+                break;
+            }
             let Ok(row) = row else {
                 let error = Error::corrupt(
                     &segment.path,
@@ -390,17 +373,14 @@ impl Reader {
                     visit,
                 );
                 self.sequence = place.end_sequence();
-                return;
+                break;
             };
             self.sequence += 1;
-            // An entry without text takes memory as well.
-            given_bytes += row.entry.line.len() as u64 + ENTRY_BYTES;
             if self.pass.give(&row.entry, row.is_own, visit).is_break() {
                 self.is_finished = true;
-                return;
+                break;
             }
         }
-        self.rest = Some((self.sequence, rows.place()));
     }
 
     /// Up to `STEP_BYTES` of a generation, from an offset at which the sequence number `first` lies.
