@@ -88,17 +88,45 @@ pub(super) fn encode_plain_frame(entry: &Entry<'_>, out: &mut Vec<u8>) -> bool {
     };
     let length_bytes = if length < 0x80 { 1 } else { 2 };
     let message_bytes = FIXED_BYTES + length_bytes + line_bytes;
-    out.reserve(FRAME_PREFIX_BYTES + message_bytes as usize);
-    out.extend_from_slice(&message_bytes.to_be_bytes());
-    out.extend_from_slice(field);
-    out.extend_from_slice(&(split_sevens(time) | CONTINUES).to_le_bytes());
+    let [s0, s1, s2, s3] = message_bytes.to_be_bytes();
+    let [f0, f1, f2, f3, f4, f5, f6, f7, f8] = *field;
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = (split_sevens(time) | CONTINUES).to_le_bytes();
     let [low, ..] = length.to_le_bytes();
-    if length_bytes == 1 {
-        out.extend_from_slice(&[high, TAG_LINE, low]);
-    } else {
-        let [top, ..] = (length >> 7).to_le_bytes();
-        out.extend_from_slice(&[high, TAG_LINE, low | 0x80, top]);
-    }
+    let [top, ..] = (length >> 7).to_le_bytes();
+    let is_short = length_bytes == 1;
+    // In one piece: most of an entry's cost here is the number of appends.
+    let head = [
+        s0,
+        s1,
+        s2,
+        s3,
+        f0,
+        f1,
+        f2,
+        f3,
+        f4,
+        f5,
+        f6,
+        f7,
+        f8,
+        t0,
+        t1,
+        t2,
+        t3,
+        t4,
+        t5,
+        t6,
+        t7,
+        high,
+        TAG_LINE,
+        if is_short { low } else { low | 0x80 },
+        top,
+    ];
+    out.reserve(head.len() + usize::from(length));
+    out.extend_from_slice(
+        head.get(..head.len() - usize::from(is_short))
+            .unwrap_or(&head),
+    );
     out.extend_from_slice(entry.line);
     out.push(b'\n');
     true
