@@ -67,6 +67,8 @@ pub(super) fn decode_plain(message: &[u8]) -> Option<Entry<'_>> {
 pub(super) fn encode_plain_frame(entry: &Entry<'_>, out: &mut Vec<u8>) -> bool {
     /// The source's field, the time with its tag, and the line's tag.
     const FIXED_BYTES: u32 = 19;
+    /// All before the line, when its length takes two bytes.
+    const HEAD_BYTES: usize = FRAME_PREFIX_BYTES + FIXED_BYTES as usize + 2;
     /// LIMIT: a line whose length, newline included, fits a varint of two bytes; dockerd's are not longer but for one byte.
     const MAX_LINE_BYTES: usize = (1 << 14) - 1;
 
@@ -88,40 +90,18 @@ pub(super) fn encode_plain_frame(entry: &Entry<'_>, out: &mut Vec<u8>) -> bool {
     };
     let length_bytes = if length < 0x80 { 1 } else { 2 };
     let message_bytes = FIXED_BYTES + length_bytes + line_bytes;
-    let [s0, s1, s2, s3] = message_bytes.to_be_bytes();
-    let [f0, f1, f2, f3, f4, f5, f6, f7, f8] = *field;
-    let [t0, t1, t2, t3, t4, t5, t6, t7] = (split_sevens(time) | CONTINUES).to_le_bytes();
     let [low, ..] = length.to_le_bytes();
     let [top, ..] = (length >> 7).to_le_bytes();
     let is_short = length_bytes == 1;
     // In one piece: most of an entry's cost here is the number of appends.
-    let head = [
-        s0,
-        s1,
-        s2,
-        s3,
-        f0,
-        f1,
-        f2,
-        f3,
-        f4,
-        f5,
-        f6,
-        f7,
-        f8,
-        t0,
-        t1,
-        t2,
-        t3,
-        t4,
-        t5,
-        t6,
-        t7,
-        high,
-        TAG_LINE,
-        if is_short { low } else { low | 0x80 },
-        top,
-    ];
+    let mut head = [0; HEAD_BYTES];
+    let (prefix, rest) = head.split_at_mut(FRAME_PREFIX_BYTES);
+    let (source, rest) = rest.split_at_mut(SOURCE_BYTES);
+    let (time_low, rest) = rest.split_at_mut(8);
+    prefix.copy_from_slice(&message_bytes.to_be_bytes());
+    source.copy_from_slice(field);
+    time_low.copy_from_slice(&(split_sevens(time) | CONTINUES).to_le_bytes());
+    rest.copy_from_slice(&[high, TAG_LINE, if is_short { low } else { low | 0x80 }, top]);
     out.reserve(head.len() + usize::from(length));
     out.extend_from_slice(
         head.get(..head.len() - usize::from(is_short))
