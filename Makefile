@@ -69,7 +69,7 @@ test-python: develop
 
 .PHONY: test-docker  ## The tests on private engines; ENGINES="20.10" takes only that one
 test-docker: develop plugin
-	@$(SETUP) engine
+	@$(SETUP) engine compose
 	LOGBOOM_TEST_ENGINES="$(ENGINES)" pytest -m docker
 
 .PHONY: test-engines  ## test-docker with the newest engine besides

@@ -5,10 +5,12 @@
 # usage: packaging/setup.sh PART...
 #   compiler      Rust, a C compiler and Python
 #   lints         clippy and rustfmt
+#   fuzz          a C++ compiler, for libFuzzer
 #   build         .venv with what builds the wheel
 #   development   .venv with what the tests and lints need
 #   rootfs        what makes the plugin's root folder
 #   engine        what a private Docker engine needs
+#   compose       docker-compose, which tests read logs with
 set -eu
 
 PYTHON=${PYTHON:-/usr/bin/python3}
@@ -50,13 +52,13 @@ want_part() {
             *) want rust-clippy rustfmt ;;
         esac
         ;;
+    fuzz) has c++ || want g++ ;;
+    compose) has docker-compose || want docker-compose ;;
     build) want_python ;;
     development)
         want_python
         # A test compares the generated messages with what it makes.
         has protoc || want protobuf-compiler
-        # Tests read logs with it.
-        has docker-compose || want docker-compose
         ;;
     rootfs)
         [ "$(id -u)" = 0 ] || fail "the plugin's files are root's, so making them needs root: use sudo"
