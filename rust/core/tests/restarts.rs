@@ -1,7 +1,7 @@
 //! What must hold whatever a worker was doing when it ended, and whatever comes in which order afterwards.
 //!
-//! A *kill* is played by a worker that can cut nothing, since a folder stands where it wants to write: what it leaves when it
-//! ends is what a killed one leaves.
+//! A *kill* before the first cut is played by a disk that refuses all cuts: what the worker leaves when it ends is what a
+//! killed one leaves.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,19 +13,19 @@
     reason = "a test looks at files from outside"
 )]
 
+mod mortal;
 mod support;
 
 use std::fs;
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
+use logboom_core::disk::Disk;
 use logboom_core::stream::{
     Boot, CutWhen, Limits, Progress, Query, Reader, Session, SessionFacts, Stream, Tools,
 };
+use mortal::MortalDisk;
 use support::{Container, Host, Line, frame, line, list};
 
 const ID: &str = "web";
@@ -68,18 +68,18 @@ fn print(host: &Host, container: &mut Container, text: &str) {
     write(host, container, &frame(&line(1, text)));
 }
 
-/// The facts of the stream cannot be written, so nothing is cut.
-fn block_cuts(host: &Host) -> PathBuf {
-    let obstacle = host.stream_folder(ID).join("container.tmp");
-    fs::create_dir_all(&obstacle).unwrap();
-    obstacle
+fn host_on(disk: &MortalDisk) -> Host {
+    let mut host = Host::new();
+    host.core = None;
+    host.start_on(Arc::new(disk.clone()));
+    host
 }
 
-/// The worker is killed, and another begins.
-fn kill(host: &mut Host, obstacle: &Path) {
-    host.core = None;
-    fs::remove_dir(obstacle).unwrap();
-    host.start();
+/// A worker that cuts nothing.
+fn host_without_cuts() -> Host {
+    let disk = MortalDisk::default();
+    disk.refuse_cuts();
+    host_on(&disk)
 }
 
 /// A file cannot be removed from now on; returns where it is meanwhile.
@@ -165,16 +165,40 @@ fn a_torn_end_is_one_entry_when_its_generation_outlives_its_block() {
 }
 
 #[test]
+fn the_bytes_of_a_torn_end_are_kept_whenever_a_worker_is_killed() {
+    for changes in 0..10 {
+        let disk = MortalDisk::default();
+        let mut host = host_on(&disk);
+        let mut container = host.run(ID);
+        let (beginning, _) = halves("torn");
+        write(&host, &mut container, &beginning);
+        disk.die_after(changes);
+        host.stop(&mut container);
+        host.restart();
+        assert_eq!(read(&host), ["damage"], "{changes} changes");
+        host.wait_until(is_cut, ID);
+        let folder = host.stream_folder(ID);
+        let kept = list(&folder)
+            .into_iter()
+            .find(|name| name.ends_with(".damaged"));
+        assert_eq!(
+            fs::read(folder.join(kept.unwrap())).unwrap(),
+            beginning,
+            "{changes} changes"
+        );
+    }
+}
+
+#[test]
 fn a_torn_end_is_one_entry_when_another_session_has_followed() {
-    let mut host = Host::new();
-    let obstacle = block_cuts(&host);
+    let mut host = host_without_cuts();
     let (mut first, mut second) = (host.run(ID), host.run(ID));
     print(&host, &mut first, "a");
     write(&host, &mut first, &halves("torn").0);
     host.stop(&mut first);
     print(&host, &mut second, "b");
     assert_eq!(read(&host), ["a", "damage", "b"]);
-    kill(&mut host, &obstacle);
+    host.restart();
     assert_eq!(read(&host), ["a", "damage", "b"]);
     host.restart();
     assert_eq!(read(&host), ["a", "damage", "b"]);
@@ -285,16 +309,165 @@ fn a_tail_begins_behind_a_segment_that_retention_is_removing() {
 
 #[test]
 fn the_facts_of_a_session_are_kept_when_the_worker_is_killed_before_the_first_cut() {
-    let mut host = Host::new();
-    let obstacle = block_cuts(&host);
+    let mut host = host_without_cuts();
     let mut container = host.run(ID);
     print(&host, &mut container, "a");
-    kill(&mut host, &obstacle);
+    host.restart();
     print(&host, &mut container, "b");
     host.stop(&mut container);
     host.wait_until(is_cut, ID);
     let facts = fs::read(host.stream_folder(ID).join("container.json")).unwrap();
     assert!(String::from_utf8_lossy(&facts).contains(&container.file));
+}
+
+#[test]
+fn the_facts_of_a_session_are_kept_when_another_is_what_the_next_worker_sees_first() {
+    let mut host = host_without_cuts();
+    let (mut first, mut second) = (host.run(ID), host.run(ID));
+    print(&host, &mut first, "a");
+    print(&host, &mut second, "b");
+    host.restart();
+    print(&host, &mut second, "c");
+    host.wait_until(|_| !generation(&host, 1).exists(), ID);
+    host.stop(&mut first);
+    host.stop(&mut second);
+    host.wait_until(is_cut, ID);
+    let facts = fs::read_to_string(host.stream_folder(ID).join("container.json")).unwrap();
+    for container in [first, second] {
+        assert!(facts.contains(&container.file), "{facts}");
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_used_keeps_no_session_from_being_found() {
+    let mut host = Host::new();
+    let mut container = host.run(ID);
+    let records = host.folder.path().join("run/docker/logboom");
+    let record = fs::read_to_string(records.join(&list(&records)[0])).unwrap();
+    host.core = None;
+    let (begun, _) = record.split_once("\"started_ns\":").unwrap();
+    let older = record
+        .replace(begun, &begun.replace("/run/docker", "/run/../docker"))
+        .replace("\"started_ns\":", "\"started_ns\":-");
+    fs::write(records.join(format!("{:016x}.json", 1)), older).unwrap();
+    host.start();
+    print(&host, &mut container, "a");
+    assert_eq!(read(&host), ["a"]);
+}
+
+#[test]
+fn a_damaged_header_costs_its_block_and_nothing_is_cut_off() {
+    for block in 0..3 {
+        let mut host = Host::new();
+        for text in ["a", "b", "c"] {
+            let mut container = host.run(ID);
+            print(&host, &mut container, text);
+            host.stop(&mut container);
+            host.wait_until(is_cut, ID);
+        }
+        host.core = None;
+        let folder = host.stream_folder(ID);
+        let path = folder.join(&segments(&host)[0]);
+        let mut damaged = fs::read(&path).unwrap();
+        let headers: Vec<usize> = (0..damaged.len())
+            .filter(|&at| damaged[at..].starts_with(b"LOGBLOCK"))
+            .collect();
+        assert_eq!(headers.len(), 3);
+        damaged[headers[block] + 20] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        host.start();
+        let mut container = host.run(ID);
+        print(&host, &mut container, "d");
+        host.stop(&mut container);
+        host.wait_until(is_cut, ID);
+        for _ in 0..2 {
+            let mut left = read(&host);
+            left.retain(|text| !text.starts_with("logboom: "));
+            let expected: Vec<&str> = ["a", "b", "c", "d"]
+                .into_iter()
+                .enumerate()
+                .filter(|&(index, _)| index != block)
+                .map(|(_, text)| text)
+                .collect();
+            assert_eq!(left, expected, "block {block}");
+            let is_left =
+                |name: &String| fs::read(folder.join(name)).unwrap().starts_with(&damaged);
+            assert!(list(&folder).iter().any(is_left), "block {block}");
+            host.restart();
+        }
+    }
+}
+
+#[test]
+fn many_short_damages_are_read_and_few_are_kept() {
+    let mut host = Host::new();
+    let mut container = host.run(ID);
+    let count = 60_000;
+    container.write(
+        &[&[0xff], frame(&line(1, "")).as_slice()]
+            .concat()
+            .repeat(count),
+    );
+    host.stop(&mut container);
+    host.wait_until(is_cut, ID);
+    let expected = ["damage", ""].repeat(count);
+    assert!(read(&host) == expected);
+    host.restart();
+    assert!(read(&host) == expected);
+    let names = list(&host.stream_folder(ID));
+    let kept = names.iter().filter(|name| name.ends_with(".damaged"));
+    assert!(kept.count() <= 64);
+}
+
+#[test]
+fn a_journal_stays_when_its_block_could_not_be_synced() {
+    let disk = MortalDisk::default();
+    let mut host = host_on(&disk);
+    disk.fail_syncs(true);
+    let mut container = host.run(ID);
+    print(&host, &mut container, "a");
+    host.stop(&mut container);
+    host.wait_until(|_| host.core().fault().is_some(), ID);
+    disk.fail_syncs(false);
+    let mut container = host.run(ID);
+    print(&host, &mut container, "b");
+    host.stop(&mut container);
+    // A second sync of the same file would prove nothing.
+    host.wait_until(|_| segments(&host).len() == 2, ID);
+    host.wait_until(|_| !generation(&host, 1).exists(), ID);
+    assert!(generation(&host, 0).exists());
+    assert_eq!(read(&host), ["a", "b"]);
+    host.restart();
+    assert_eq!(read(&host), ["a", "b"]);
+}
+
+#[test]
+fn what_was_taken_before_the_disk_was_full_is_read() {
+    let disk = MortalDisk::default();
+    let mut host = host_on(&disk);
+    let mut container = host.run(ID);
+    let path = host
+        .folder
+        .path()
+        .join(container.file.trim_start_matches('/'));
+    let fifo = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    rustix::pipe::fcntl_setpipe_size(&fifo, 256 << 10).unwrap();
+    let lines: Vec<Line> = (0..1_000)
+        .map(|time_ns| line(time_ns, [b'x'; 80]))
+        .collect();
+    write(&host, &mut container, &frame(&lines[0]));
+    // No more than the space that a quiet session got with its first byte.
+    disk.be_full_after(0);
+    let rest: Vec<u8> = lines[1..].iter().flat_map(frame).collect();
+    write(&host, &mut container, &rest);
+    let taken = (64 << 10) / frame(&lines[999]).len();
+    let found = host.read_all(ID);
+    assert!(found.len() >= taken, "{} of {taken}", found.len());
+    assert!(found[..taken] == lines[..taken]);
 }
 
 /// A stream, and a session on it.
@@ -316,20 +489,20 @@ fn stream(folder: &Path, disk: Arc<dyn Disk>) -> (Arc<Stream>, Arc<Session>) {
 #[test]
 fn damage_longer_than_a_chunk_is_not_read_again_for_each_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(CountingDisk::default());
-    let (stream, session) = stream(folder.path(), Arc::clone(&disk) as Arc<dyn Disk>);
+    let disk = MortalDisk::default();
+    let (stream, session) = stream(folder.path(), Arc::new(disk.clone()));
     let mut writer = stream
         .begin_generation(&session, 0, &vec![0xff; 264 << 10], 0)
         .unwrap();
     writer.publish(&mut Vec::new()).unwrap();
-    let reads = disk.reads.load(Ordering::Relaxed);
+    let reads = disk.reads();
     assert!(reads < 10, "{reads} reads");
 }
 
 #[test]
 fn a_tail_counts_every_entry_once_while_a_block_is_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let (stream, session) = stream(folder.path(), Arc::new(CountingDisk::default()));
+    let (stream, session) = stream(folder.path(), Arc::new(MortalDisk::default()));
     let run = frame(&text("a")).repeat(20);
     let mut tools = Tools::default();
     let mut print = |index: u64| {
@@ -361,84 +534,4 @@ fn a_tail_counts_every_entry_once_while_a_block_is_cut() {
         (1..5_000).for_each(&mut print);
         is_done.store(true, Ordering::Relaxed);
     });
-}
-
-/// Counts what is read, and syncs nothing.
-#[derive(Debug, Default)]
-struct CountingDisk {
-    reads: Arc<AtomicUsize>,
-}
-
-#[derive(Debug)]
-struct CountingFile {
-    file: Box<dyn DiskFile>,
-    reads: Arc<AtomicUsize>,
-}
-
-impl Disk for CountingDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(CountingFile {
-            file: SystemDisk.open(path, mode)?,
-            reads: Arc::clone(&self.reads),
-        }))
-    }
-
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.create_folder(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        SystemDisk.list(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        SystemDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove_file(path)
-    }
-
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove_folder(path)
-    }
-
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for CountingFile {
-    fn bytes(&self) -> io::Result<u64> {
-        self.file.bytes()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.file.read_exact_at(buffer, offset)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn splice_from(&self, pipe: BorrowedFd<'_>, offset: u64, most: usize) -> io::Result<usize> {
-        self.file.splice_from(pipe, offset, most)
-    }
-
-    fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
-        self.file.reserve(offset, bytes)
-    }
-
-    fn truncate(&self, bytes: u64) -> io::Result<()> {
-        self.file.truncate(bytes)
-    }
-
-    fn lock(&self) -> io::Result<bool> {
-        self.file.lock()
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -21,9 +21,11 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use logboom_core::clock::Clock;
+use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
 use logboom_core::stream::{Limits, Progress, Query};
 use logboom_core::{Core, Settings};
@@ -193,6 +195,10 @@ impl Host {
     }
 
     pub fn start(&mut self) {
+        self.start_on(Arc::new(SystemDisk));
+    }
+
+    pub fn start_on(&mut self, disk: Arc<dyn Disk>) {
         let settings = Settings {
             data: self.data(),
             fifo_root: self.folder.path().to_owned(),
@@ -200,7 +206,7 @@ impl Host {
             pipe_budget_bytes: 8 << 20,
             clock: Clock::System,
         };
-        self.core = Some(Core::open(settings).unwrap());
+        self.core = Some(Core::open_on(settings, disk).unwrap());
     }
 
     pub fn restart(&mut self) {

@@ -1,0 +1,170 @@
+"""SIGKILL of the plugin's worker, again and again, while containers print and are followed."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from engines.private import Engine
+from tests.crash.numbered import Verdict
+from tests.docker.counters import Counter
+from tests.docker.support import DEADLINE_S, POLL_S, Api, parent_of
+
+KILLS = int(os.environ.get("LOGBOOM_TEST_KILLS", "100"))
+LIFE_S = 0.4
+"""A worker lives up to so long, every second one from when it has answered."""
+
+TIMEOUT_S = 300 + 6 * KILLS
+DEADLINE_OF_ALL_S = 100 + 6 * KILLS
+"""Less than pytest's own, which would leave processes behind."""
+
+KEEP_ALL = ("--log-opt=max-size=-1",)
+
+SYSTEM_ERROR = 3
+"""The stream in which newer engines say why a reading has ended."""
+
+
+@dataclass
+class Follower:
+    """Follows a counter, again as often as a reading breaks off; what each gives must be without a gap.
+
+    Attributes:
+        readings: how many have begun.
+        count: the numbers that all have given.
+        last: the last of them.
+        wrong: numbers that did not follow the one before.
+    """
+
+    api: Api
+    counter: Counter
+    readings: int = 0
+    count: int = 0
+    last: int = 0
+    wrong: int = 0
+
+    async def run(self, finish: trio.Event) -> None:
+        while True:
+            # A reading that begins when all is printed comes to the last number.
+            is_last = finish.is_set()
+            try:
+                if await self._follow() and is_last:
+                    return
+            except (EOFError, OSError, trio.BrokenResourceError):
+                await trio.sleep(POLL_S)
+
+    async def _follow(self) -> bool:
+        """Read until the reading ends; false when it cannot begin."""
+        path = f"/containers/{self.counter.name}/logs?follow=1&stdout=1&stderr=1&tail=5"
+        async with self.api.request(path) as connection:
+            if connection.status != 200:
+                await trio.sleep(POLL_S)
+                return False
+            self.readings += 1
+            before = None
+            async for number in numbers(connection.body()):
+                self.wrong += before is not None and number != before + 1
+                before = self.last = number
+                self.count += 1
+            return True
+
+
+async def numbers(pieces: AsyncIterator[bytes]) -> AsyncIterator[int]:
+    """What entries say: each has a header of stream and length, then its line."""
+    rest = b""
+    async for piece in pieces:
+        data, at = rest + piece, 0
+        while len(data) >= at + 8:
+            end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+            if len(data) < end:
+                break
+            if data[at] != SYSTEM_ERROR:
+                yield int(data[at + 8 : end])
+            at = end
+        rest = data[at:]
+
+
+class Workers:
+    """The plugin's workers, one after the other.
+
+    Args:
+        engine: its plugin runs, so that it has a supervisor.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        pids = engine.plugin_pids()
+        (self._supervisor,) = {parent_of(pid) for pid in pids} & set(pids)
+        self._children = Path(f"/proc/{self._supervisor}/task/{self._supervisor}/children")
+
+    async def next(self, ended: int | None) -> int:
+        """The one that runs, as soon as it is another than ``ended``."""
+        with trio.fail_after(DEADLINE_S):
+            while True:
+                children = self._children.read_text().split()
+                # One that is not reaped yet may stand beside it for a moment.
+                alive = [int(child) for child in children if int(child) != ended]
+                if alive:
+                    return alive[0]
+                await trio.sleep(POLL_S)
+
+
+async def kill_again_and_again(engine: Engine, quiet: Counter) -> int:
+    random = Random()
+    workers = Workers(engine)
+    ended: int | None = None
+    kills = 0
+    for number in range(KILLS):
+        ended = await workers.next(ended)
+        if number % 2:
+            # However slow the machine is, some take and answer before they are killed.
+            await quiet.last_number()
+        await trio.sleep(random.uniform(0, LIFE_S))
+        os.kill(ended, signal.SIGKILL)
+        kills += 1
+    return kills
+
+
+def start_all(engine: Engine) -> list[Counter]:
+    """One that prints flat out, in bursts, so that what is to be read back has a bound; ten steady ones; ten quiet ones."""
+
+    def start(name: str, at_once: int, pause_s: float) -> Counter:
+        return Counter(engine, name, at_once=at_once, pause_s=pause_s, options=KEEP_ALL)
+
+    return [
+        start("flat-out", 30_000, 1),
+        *(start(f"steady-{number}", 60, 0.2) for number in range(10)),
+        *(start(f"quiet-{number}", 1, 1) for number in range(10)),
+    ]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+async def test_nothing_is_lost_doubled_or_out_of_order_when_the_worker_is_killed(
+    engine: Engine, tell: Callable[[str], None]
+) -> None:
+    counters = start_all(engine)
+    followers = [Follower(Api(engine), counter) for counter in counters]
+    finish = trio.Event()
+    with trio.fail_after(DEADLINE_OF_ALL_S):
+        async with trio.open_nursery() as nursery:
+            for follower in followers:
+                nursery.start_soon(follower.run, finish)
+            kills = await kill_again_and_again(engine, quiet=counters[-1])
+            for counter in counters:
+                counter.tell_to_finish()
+            for counter in counters:
+                await counter.wait_finished()
+            finish.set()
+    verdicts = {counter.name: counter.verdict() for counter in counters}
+    total = sum(verdicts.values(), Verdict(0))
+    readings = sum(follower.readings for follower in followers)
+    count = sum(follower.count for follower in followers)
+    tell(f"{kills} kills, {total.text}; {readings} followings gave {count} entries")
+    for counter in counters:
+        counter.remove()
+    assert {name: verdict.text for name, verdict in verdicts.items() if not verdict.is_good} == {}
+    assert [follower.wrong for follower in followers] == [0] * len(followers)
+    assert [follower.last for follower in followers] == [counter.printed for counter in counters]
