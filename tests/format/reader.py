@@ -250,10 +250,10 @@ def _damage_end(data: bytes, offset: int, *, is_final: bool) -> int | None:
 
 
 def walk_frames(
-    data: bytes, offset: int = 0, *, is_final: bool = False
+    data: bytes, offset: int = 0, stop: int | None = None, *, is_final: bool = False
 ) -> Iterator[tuple[Entry | Damage, int]]:
-    """Entries and damage, each with the offset behind it. It ends where nothing is complete."""
-    while offset < len(data):
+    """Entries and damage, each with the offset behind it. It ends at ``stop``, or where nothing is complete."""
+    while offset < (len(data) if stop is None else stop):
         frame = _frame_at(data, offset, len(data))
         if frame == "wait" and not is_final:
             return
@@ -644,10 +644,10 @@ class Stream:
                 if later.session == generation.session
             )
             follower = next(followers, None)
-            frames = generation.frames
+            stop = len(generation.frames)
             if follower is not None:
-                frames = frames[: max(0, follower.start - generation.start)]
-            for item, end in walk_frames(frames, offset):
+                stop = min(stop, follower.start - generation.start)
+            for item, end in walk_frames(generation.frames, offset, stop):
                 entry = damage_entry(generation, item, end) if isinstance(item, Damage) else item
                 yield sequence, entry
                 sequence += 1

@@ -148,6 +148,28 @@ fn a_torn_frame_that_became_whole_is_not_taken_up_again() {
 }
 
 #[test]
+fn where_damage_ends_may_be_told_by_bytes_behind_the_last_whole_frame() {
+    let mut host = Host::new();
+    let mut container = host.run(ID);
+    // What begins as dockerd's frames do, and is none: to know that it does not decode takes the bytes of the torn frame.
+    let (beginning, rest) = halves("torn, and long enough");
+    let good = frame(&text("good"));
+    let wrong = b"\x0a\x06stdout\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    let length = u32::try_from(wrong.len() + good.len() + beginning.len()).unwrap();
+    let damage = [b"\xff", &length.to_be_bytes()[..], &wrong[..]].concat();
+    write(&host, &mut container, &[damage, good, beginning].concat());
+    assert_eq!(read(&host), ["damage", "good"]);
+    host.restart();
+    assert_eq!(read(&host), ["damage", "good"]);
+    write(&host, &mut container, &rest);
+    let expected = ["damage", "good", "torn, and long enough"];
+    assert_eq!(read(&host), expected);
+    host.stop(&mut container);
+    host.wait_until(is_cut, ID);
+    assert_eq!(read(&host), expected);
+}
+
+#[test]
 fn a_torn_end_is_one_entry_when_its_generation_outlives_its_block() {
     let mut host = Host::new();
     let mut container = host.run(ID);
@@ -427,7 +449,8 @@ fn a_journal_stays_when_its_block_could_not_be_synced() {
     let mut container = host.run(ID);
     print(&host, &mut container, "a");
     host.stop(&mut container);
-    host.wait_until(|_| host.core().fault().is_some(), ID);
+    let is_segment = |fault: String| fault.contains(".zst");
+    host.wait_until(|_| host.core().fault().is_some_and(is_segment), ID);
     disk.fail_syncs(false);
     let mut container = host.run(ID);
     print(&host, &mut container, "b");

@@ -1,7 +1,7 @@
 //! One file of a journal, as its readers see it.
 
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -22,6 +22,8 @@ pub struct Generation {
     file: Box<dyn DiskFile>,
     /// Bytes behind the header page that are whole frames, or damage with a whole frame behind it.
     boundary: AtomicU64,
+    /// Bytes behind the header page that the boundary was found with: what follows it can tell where damage before it ends.
+    seen_bytes: AtomicU64,
     /// How many entries these are.
     entry_count: AtomicU64,
     /// Nothing more will be published.
@@ -61,6 +63,7 @@ impl Generation {
             path,
             file,
             boundary: AtomicU64::new(0),
+            seen_bytes: AtomicU64::new(0),
             entry_count: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             has_torn_rest: AtomicBool::new(false),
@@ -99,18 +102,15 @@ impl Generation {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn recover(&mut self, next_start: Option<u64>, chunk: &mut Vec<u8>) -> Result<()> {
-        if let Some(next_start) = next_start {
-            self.recovered_bytes = self
-                .recovered_bytes
-                .min(next_start.saturating_sub(self.header.start));
-        }
+        let seen_bytes = self.recovered_bytes;
+        let stop = next_start.map_or(seen_bytes, |next_start| {
+            seen_bytes.min(next_start.saturating_sub(self.header.start))
+        });
         let walked = self
-            .walk_range(0, self.recovered_bytes, chunk, |_, _| {
-                ControlFlow::Continue(())
-            })
+            .walk_range(0..stop, seen_bytes, chunk, |_, _| ControlFlow::Continue(()))
             .map_err(Error::io("read", &self.path))?;
-        self.set_torn_rest(walked.offset < self.recovered_bytes);
-        self.publish(walked);
+        self.set_torn_rest(walked.offset < stop);
+        self.publish(walked, seen_bytes);
         self.close();
         Ok(())
     }
@@ -173,9 +173,10 @@ impl Generation {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Readers see entries up to here from now on.
-    pub(super) fn publish(&self, walked: Walked) {
-        // ORDER: the boundary first, so that whoever sees the count finds the bytes.
+    /// Readers see entries up to here from now on; so many bytes were there when they were found.
+    pub(super) fn publish(&self, walked: Walked, seen_bytes: u64) {
+        // ORDER: what was seen, then the boundary, then the count, so that whoever sees one finds what it needs.
+        self.seen_bytes.store(seen_bytes, Ordering::Release);
         self.boundary.store(walked.offset, Ordering::Release);
         self.entry_count
             .store(walked.entry_count, Ordering::Release);
@@ -185,24 +186,24 @@ impl Generation {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Gives the entries from `from` (a boundary) up to `to`, each with the offset behind it, until `visit` breaks.
+    /// Gives the entries in a range that begins at a boundary, each with the offset behind it, until `visit` breaks.
     ///
-    /// `to` is the published boundary for everyone but the writer, who looks further. What is incomplete there is left: a
-    /// frame that will never be whole is named by the session's last generation.
+    /// The range ends at the published boundary for everyone but the writer, who looks further. The bytes up to `to` are looked
+    /// at as well. What is incomplete there is left: a frame that will never be whole is named by the session's last generation.
     pub(super) fn walk_range(
         &self,
-        from: u64,
+        range: Range<u64>,
         to: u64,
         chunk: &mut Vec<u8>,
         mut visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
     ) -> io::Result<Walked> {
         let mut walked = Walked {
-            offset: from,
+            offset: range.start,
             entry_count: 0,
             wanted_bytes: 0,
         };
         let mut chunk_bytes = CHUNK_BYTES;
-        while walked.offset < to {
+        while walked.offset < range.end {
             let base = walked.offset;
             let end = to.min(base + chunk_bytes);
             chunk.resize(usize::try_from(end - base).unwrap_or(0), 0);
@@ -215,7 +216,7 @@ impl Generation {
                         walked.offset = base + walk.position() as u64;
                         walked.entry_count += 1;
                         walked.wanted_bytes = 0;
-                        if visit(item, walked.offset).is_break() {
+                        if visit(item, walked.offset).is_break() || walked.offset >= range.end {
                             return Ok(walked);
                         }
                     }
@@ -249,7 +250,9 @@ impl Generation {
         chunk: &mut Vec<u8>,
         visit: impl FnMut(Item<'_>, u64) -> ControlFlow<()>,
     ) -> Result<Walked> {
-        self.walk_range(from, self.boundary(), chunk, visit)
+        let boundary = self.boundary();
+        let seen_bytes = self.seen_bytes.load(Ordering::Acquire);
+        self.walk_range(from..boundary, seen_bytes, chunk, visit)
             .map_err(Error::io("read", &self.path))
     }
 
@@ -258,17 +261,12 @@ impl Generation {
     /// # Errors
     /// The file cannot be read.
     pub fn read_entries(&self, from: u64, bytes: &mut Vec<u8>) -> Result<u64> {
-        let to = self.boundary();
-        bytes.resize(usize::try_from(to.saturating_sub(from)).unwrap_or(0), 0);
+        let walked = self.walk(from, bytes, |_, _| ControlFlow::Continue(()))?;
+        bytes.resize(usize::try_from(walked.offset - from).unwrap_or(0), 0);
         self.file
             .read_exact_at(bytes, HEADER_PAGE_BYTES as u64 + from)
             .map_err(Error::io("read", &self.path))?;
-        let mut walk = Walk::new(bytes, false);
-        let mut entry_count = 0;
-        while let Step::Item(_) = walk.step() {
-            entry_count += 1;
-        }
-        Ok(entry_count)
+        Ok(walked.entry_count)
     }
 
     /// The file in which the damaged bytes that end at an offset are kept.

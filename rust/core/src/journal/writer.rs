@@ -103,17 +103,18 @@ impl JournalWriter {
         if self.bytes < self.walked.offset + self.walked.wanted_bytes {
             return Ok(0);
         }
-        let found = self
-            .generation
-            .walk_range(self.walked.offset, self.bytes, chunk, |_, _| {
-                ControlFlow::Continue(())
-            })?;
+        let found = self.generation.walk_range(
+            self.walked.offset..self.bytes,
+            self.bytes,
+            chunk,
+            |_, _| ControlFlow::Continue(()),
+        )?;
         self.walked = Walked {
             entry_count: self.walked.entry_count + found.entry_count,
             ..found
         };
         if found.entry_count > 0 {
-            self.generation.publish(self.walked);
+            self.generation.publish(self.walked, self.bytes);
         }
         Ok(found.entry_count)
     }

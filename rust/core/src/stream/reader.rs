@@ -419,6 +419,16 @@ impl Reader {
             }
         });
         self.chunk = chunk;
+        let walked = walked.and_then(|walked| {
+            if walked.offset == offset && end.is_none_or(|end| next < end) {
+                return Err(Error::corrupt(
+                    generation.path(),
+                    offset,
+                    "entries that were there are gone",
+                ));
+            }
+            Ok(walked)
+        });
         match walked {
             Ok(walked) => self.generation = Some((generation, walked.offset)),
             Err(error) => {
