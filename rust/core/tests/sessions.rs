@@ -448,6 +448,32 @@ fn the_oldest_segments_go_when_the_stream_is_too_large() {
 }
 
 #[test]
+fn a_text_that_is_not_compressed_fills_no_segment_many_times_over() {
+    let mut host = Host::new();
+    let limits = Limits {
+        segment_bytes: 65_536,
+        stream_bytes: Some(200_000),
+        compress: false,
+        ..Host::limits()
+    };
+    let mut container = host.run_with("web", limits);
+    let lines: Vec<Line> = (0..8_000)
+        .map(|time_ns| line(time_ns, [b'x'; 100]))
+        .collect();
+    container.print(&lines);
+    host.stop(&mut container);
+    host.wait_until(is_cut, "web");
+    host.wait_until(|_| host.read_all("web").len() <= 2_000, "web");
+    let found = host.read_all("web");
+    assert!(
+        found.len() > 1_000,
+        "more went than had to: {}",
+        found.len()
+    );
+    assert!(found == lines[lines.len() - found.len()..]);
+}
+
+#[test]
 fn a_stream_that_age_has_emptied_goes_and_its_numbers_do_not_come_again() {
     let mut host = Host::new();
     let limits = Limits {

@@ -266,6 +266,13 @@ impl Stream {
             counted,
         } = tools;
         builder.clear();
+        let limits = self.state().limits;
+        // What is not compressed must not fill a segment many times over: the newest one stays whatever the limits say.
+        let block_bytes = if limits.compress {
+            BLOCK_TARGET_BYTES
+        } else {
+            BLOCK_TARGET_BYTES.min(limits.segment_bytes)
+        };
         let mut damage = Vec::new();
         let walked = job.generation.walk(job.offset, chunk, |item, end| {
             if let Item::Damage(bytes) = item {
@@ -278,8 +285,7 @@ impl Stream {
                 builder.push(entry, is_own);
             });
             // The entry that stands for damage may be longer than the damage.
-            if end - job.offset >= BLOCK_TARGET_BYTES || builder.text_bytes() >= BLOCK_TARGET_BYTES
-            {
+            if end - job.offset >= block_bytes || builder.text_bytes() >= block_bytes {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -294,7 +300,6 @@ impl Stream {
             position_from: header.start + job.offset,
             position_to: header.start + walked.offset,
         };
-        let limits = self.state().limits;
         encoder.set_compress_text(limits.compress);
         block.clear();
         let Some(header) = builder.finish(origin, encoder, block) else {
