@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use crate::wire::{Entry, STDERR, Step, Walk, encode_marked_frame};
+use crate::wire::{Entry, Step, Walk, encode_marked_frame};
 
 /// The store is tried again this often.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -106,13 +106,7 @@ impl Dropped {
                 "logboom: {} entries ({} bytes) were dropped in the last {seconds} s: {}",
                 self.entry_count, self.byte_count, self.cause
             );
-            let entry = Entry {
-                source: STDERR,
-                time_ns: now_ns,
-                line: text.as_bytes(),
-                ..Entry::default()
-            };
-            encode_marked_frame(&entry, &mut bytes);
+            encode_marked_frame(&Entry::own(now_ns, &text), &mut bytes);
         }
         bytes.extend_from_slice(&self.torn);
         bytes

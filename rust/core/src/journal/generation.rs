@@ -9,7 +9,7 @@ use super::DAMAGED_SUFFIX;
 use super::header::{GenerationHeader, HEADER_PAGE_BYTES};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
-use crate::wire::{Entry, Item, STDERR, Step, Walk};
+use crate::wire::{Entry, Item, Step, Walk};
 
 /// How much is read at a time. It stays in the processor's cache between reading and walking.
 const CHUNK_BYTES: u64 = 256 << 10;
@@ -293,13 +293,7 @@ pub fn with_entry<T>(
         Item::Damage(bytes) => {
             let text = damage_text(bytes.len(), &generation.damage_file_name(end));
             // The time must be the same in every replay, and damaged bytes have none.
-            let entry = Entry {
-                source: STDERR,
-                time_ns: generation.header.created_ns,
-                line: text.as_bytes(),
-                ..Entry::default()
-            };
-            use_entry(&entry, true)
+            use_entry(&Entry::own(generation.header.created_ns, &text), true)
         }
     }
 }

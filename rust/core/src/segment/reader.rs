@@ -154,7 +154,7 @@ impl SegmentReader {
                 }
             }
             // The magic may lie across the end of what was searched.
-            from += (window_bytes - magic.len() as u64 + 1).max(1);
+            from += window_bytes - magic.len() as u64 + 1;
         }
         Ok(None)
     }

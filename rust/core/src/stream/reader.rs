@@ -23,7 +23,7 @@ use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::journal::{Generation, with_entry};
 use crate::segment::{BlockPlace, SegmentReader};
-use crate::wire::{Entry, STDERR};
+use crate::wire::Entry;
 
 /// Journal bytes that one step gives at most, so that a follower that lags takes no more memory than any reader.
 const STEP_BYTES: u64 = 1 << 20;
@@ -486,15 +486,7 @@ fn visit_loss(
 
 /// Gives an entry that stands in no stream.
 fn visit_notice(text: &str, time_ns: i64, visit: &mut dyn FnMut(&Entry<'_>, bool)) {
-    visit(
-        &Entry {
-            source: STDERR,
-            time_ns,
-            line: text.as_bytes(),
-            ..Entry::default()
-        },
-        true,
-    );
+    visit(&Entry::own(time_ns, text), true);
 }
 
 impl AsFd for Reader {

@@ -18,7 +18,7 @@ use crate::disk::is_missing;
 use crate::error::{Error, Result};
 use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
 use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter};
-use crate::wire::{Entry, Item, STDERR, Step, Walk, encode_marked_frame};
+use crate::wire::{Entry, Item, Step, Walk, encode_marked_frame};
 
 /// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
 /// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
@@ -276,13 +276,7 @@ impl Stream {
                     let name = format!("{:016x}-{position}{DAMAGED_SUFFIX}", session.id);
                     self.keep_damaged(&name, bytes)?;
                     let text = damage_text(bytes.len(), &name);
-                    let entry = Entry {
-                        source: STDERR,
-                        time_ns: now_ns,
-                        line: text.as_bytes(),
-                        ..Entry::default()
-                    };
-                    encode_marked_frame(&entry, &mut initial);
+                    encode_marked_frame(&Entry::own(now_ns, &text), &mut initial);
                 }
                 Step::Item(_) => {
                     initial.extend(rest.torn.get(from..walk.position()).unwrap_or_default());

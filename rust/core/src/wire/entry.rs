@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::FRAME_PREFIX_BYTES;
 use super::varint::{put_varint, take_varint, to_signed, to_unsigned, varint_bytes};
+use super::{FRAME_PREFIX_BYTES, STDERR};
 
 const TAG_SOURCE: u32 = (1 << 3) | 2;
 const TAG_TIME: u32 = 2 << 3;
@@ -30,7 +30,17 @@ pub struct Entry<'a> {
     pub unknown: Cow<'a, [u8]>,
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// An entry of Logboom's own.
+    pub fn own(time_ns: i64, text: &'a str) -> Self {
+        Self {
+            source: STDERR,
+            time_ns,
+            line: text.as_bytes(),
+            ..Self::default()
+        }
+    }
+
     /// The line goes on in a later entry, so no newline ends this one.
     pub fn is_continued(&self) -> bool {
         self.partial && !self.last
