@@ -227,7 +227,7 @@ fn take(writer: &mut JournalWriter, bytes: &[u8]) {
     rustix::io::write(&write, bytes).unwrap();
     let mut taken = 0;
     while taken < bytes.len() {
-        taken += writer.take(read.as_fd(), bytes.len()).unwrap();
+        taken += writer.take(read.as_fd()).unwrap();
     }
     writer.publish(&mut Vec::new()).unwrap();
 }

@@ -117,7 +117,13 @@ impl Attached {
                 return writer.is_full(is_cut);
             }
         };
-        may_begin && rustix::io::ioctl_fionread(&self.fifo).is_ok_and(|bytes| bytes > 0)
+        may_begin && self.held_bytes() > 0
+    }
+
+    /// How many bytes the FIFO holds right now.
+    pub(super) fn held_bytes(&self) -> usize {
+        let bytes = rustix::io::ioctl_fionread(&self.fifo).unwrap_or(0);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Begins the session's next generation. No other session of the container may have an open one.
@@ -176,11 +182,11 @@ impl Attached {
     ///
     /// # Errors
     /// `WouldBlock` when the FIFO is empty; whatever else comes passes with the next round.
-    pub(super) fn take(&mut self, most: usize, shared: &mut Shared) -> io::Result<usize> {
+    pub(super) fn take(&mut self, shared: &mut Shared) -> io::Result<usize> {
         let taken = match &mut self.sink {
             Sink::Idle(_) => return probe(self.fifo.as_fd()),
             Sink::Dropped { dropped, .. } => return dropped.take(self.fifo.as_fd()),
-            Sink::Journal(writer) => writer.take(self.fifo.as_fd(), most),
+            Sink::Journal(writer) => writer.take(self.fifo.as_fd()),
         };
         if let (Err(error), Sink::Journal(writer)) = (&taken, &self.sink) {
             if !matches!(

@@ -22,9 +22,6 @@ use super::{Command, Inbox};
 /// How long FIFOs gather after each round that found something.
 const HOLD_OFF: Duration = Duration::from_millis(1);
 
-/// LIMIT: taken from one FIFO in one round, so that a busy container does not keep the others waiting.
-const ROUND_BYTES: usize = 4 << 20;
-
 /// When two sessions of one container both have something, the one that is being taken goes on until it has been quiet for
 /// so long: a change costs a new generation. It only happens when dockerd died and left a FIFO behind.
 const SESSION_CHANGE: Duration = Duration::from_millis(50);
@@ -233,18 +230,20 @@ impl Reactor {
             })
     }
 
-    /// Takes what one FIFO holds.
+    /// Takes what one FIFO holds now. What comes in meanwhile waits for the next round: a busy writer would be followed entry by
+    /// entry, which costs it and us more than all the rest, and would keep the other FIFOs waiting.
     fn round(&mut self, key: u64) -> Round {
         let Some(mut attached) = self.attached.remove(&key) else {
             return Round::Empty;
         };
+        let held_bytes = attached.held_bytes();
         let mut taken_bytes = 0;
         let mut round = Round::Empty;
-        while taken_bytes < ROUND_BYTES {
+        loop {
             if attached.needs_generation(Instant::now()) {
                 self.begin(&mut attached);
             }
-            match attached.take(ROUND_BYTES, &mut self.shared) {
+            match attached.take(&mut self.shared) {
                 Ok(0) => {
                     round = Round::EndOfFile;
                     break;
@@ -254,6 +253,9 @@ impl Reactor {
                     round = Round::Taken;
                 }
                 Err(_) => break,
+            }
+            if taken_bytes >= held_bytes {
+                break;
             }
         }
         if taken_bytes > 0 {

@@ -72,11 +72,11 @@ impl JournalWriter {
         &self.generation
     }
 
-    /// Moves what is in the FIFO into the file: up to `most` bytes, in one system call.
+    /// Moves what is in the FIFO into the file, in one system call, as far as the space reaches that the disk has given.
     ///
     /// # Errors
     /// `WouldBlock` when the FIFO is empty. With any other error nothing was taken that is not in the file.
-    pub fn take(&mut self, pipe: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    pub fn take(&mut self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
         let file = self.generation.file();
         if self.bytes == self.reserved_bytes {
             // ORDER: space before bytes; if the disk is full nothing has been taken from the FIFO.
@@ -88,8 +88,7 @@ impl JournalWriter {
             file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, step)?;
             self.reserved_bytes += step;
         }
-        let most =
-            most.min(usize::try_from(self.reserved_bytes - self.bytes).unwrap_or(usize::MAX));
+        let most = usize::try_from(self.reserved_bytes - self.bytes).unwrap_or(usize::MAX);
         let taken = file.splice_from(pipe, HEADER_PAGE_BYTES as u64 + self.bytes, most)?;
         self.bytes += taken as u64;
         Ok(taken)
