@@ -25,6 +25,9 @@ DEADLINE_OF_ALL_S = 100 + 6 * KILLS
 
 KEEP_ALL = ("--log-opt=max-size=-1",)
 
+LOG_SHOWN_BYTES = 10_000
+"""Of the engine's log, when a worker has ended by itself."""
+
 SYSTEM_ERROR = 3
 """The stream in which newer engines say why a reading has ended."""
 
@@ -123,7 +126,10 @@ async def kill_again_and_again(engine: Engine, quiet: Counter) -> int:
             # However slow the machine is, some take and answer before they are killed.
             await quiet.last_number()
         await trio.sleep(random.uniform(0, LIFE_S))
-        os.kill(ended, signal.SIGKILL)
+        try:
+            os.kill(ended, signal.SIGKILL)
+        except ProcessLookupError:
+            pytest.fail(f"worker {ended} had ended by itself:\n{engine.log[-LOG_SHOWN_BYTES:]}")
         kills += 1
     return kills
 

@@ -121,6 +121,7 @@ fn join<'a>(field: &mut Cow<'a, [u8]>, part: &'a [u8]) {
 ///
 /// As protobuf demands, the last value of a field counts, the parts of a sub-message are merged, and fields that are not
 /// known are kept.
+#[cold]
 pub(super) fn decode_any(message: &[u8]) -> Result<Entry<'_>, DecodeError> {
     let mut entry = Entry::default();
     let mut rest = message;

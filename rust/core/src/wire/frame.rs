@@ -7,6 +7,7 @@ use super::plain::{decode_plain, encode_plain_frame};
 ///
 /// # Errors
 /// The bytes are not a `LogEntry`.
+#[inline]
 pub fn decode(message: &[u8]) -> Result<Entry<'_>, DecodeError> {
     decode_plain(message).map_or_else(|| decode_any(message), Ok)
 }

@@ -36,6 +36,7 @@ fn split_sevens(bits: u64) -> u64 {
 }
 
 /// Takes a time whose varint has nine bytes.
+#[inline]
 fn take_time(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let (low, rest) = bytes.split_first_chunk::<8>()?;
     let (&high, rest) = rest.split_first()?;
@@ -45,6 +46,7 @@ fn take_time(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Decodes a message of this form; `None`: it has another one.
+#[inline]
 pub(super) fn decode_plain(message: &[u8]) -> Option<Entry<'_>> {
     let (field, rest) = message.split_first_chunk::<SOURCE_BYTES>()?;
     let source = match field {

@@ -5,6 +5,16 @@ use super::DecodeError;
 /// Takes a varint off the front.
 #[inline]
 pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
+    match bytes.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *bytes = rest;
+            Ok(byte.into())
+        }
+        _ => take_long_varint(bytes),
+    }
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
     let mut value = 0_u64;
     for index in 0..10 {
         let (&byte, rest) = bytes.split_first().ok_or(DecodeError::Truncated)?;

@@ -79,6 +79,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next item.
+    #[inline]
     pub fn step(&mut self) -> Step<'a> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         if rest.is_empty() {
@@ -95,6 +96,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Finds the end of damage that begins where the walk stands.
+    #[cold]
     fn step_damage(&mut self, rest: &'a [u8]) -> Step<'a> {
         let window = rest.get(..DAMAGE_WINDOW_BYTES).unwrap_or(rest);
         let may_wait = !self.is_final && window.len() < DAMAGE_WINDOW_BYTES;
@@ -123,6 +125,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Any frame that this version accepts.
+#[inline]
 fn frame_at(bytes: &[u8]) -> Frame<'_> {
     let Some((prefix, body)) = bytes.split_first_chunk::<FRAME_PREFIX_BYTES>() else {
         return Frame::NeedMore(FRAME_PREFIX_BYTES);
