@@ -108,11 +108,19 @@ class Workers:
         with trio.fail_after(DEADLINE_S):
             while True:
                 children = self._children.read_text().split()
-                # One that is not reaped yet may stand beside it for a moment.
-                alive = [int(child) for child in children if int(child) != ended]
-                if alive:
+                # One that is not reaped yet may stand beside it for a moment, and what a killed one had started: trio looks for
+                # a library by `ldconfig` when it is imported.
+                alive = [int(child) for child in children if is_worker(int(child))]
+                if alive and alive[0] != ended:
                     return alive[0]
                 await trio.sleep(POLL_S)
+
+
+def is_worker(pid: int) -> bool:
+    try:
+        return b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 async def kill_again_and_again(engine: Engine, quiet: Counter) -> int:
