@@ -17,6 +17,7 @@ __all__ = [
     "LogboomError",
     "Pattern",
     "Reader",
+    "Sent",
     "SessionExistsError",
     "StorageError",
     "Store",
@@ -166,8 +167,42 @@ class Reader:
             StorageError: a block cannot be read; the reader is at its end then.
         """
 
+    def send_frames(self, socket: int, max_bytes: int) -> Sent | None:
+        """The same frames as chunks of an HTTP/1.1 answer (RFC 9112, section 7.1), straight into its socket. *May block* on the
+        disk, and a few milliseconds for a full socket.
+
+        What is around the chunks is the caller's: head, and last chunk. Use either this or ``next_frames`` of one reader.
+
+        Args:
+            socket: the file descriptor of a connected stream socket; it must stay open until the call returns.
+            max_bytes: about how much to send, at least one frame.
+
+        Returns:
+            ``None`` when the socket takes no more for now: call again when it is writable, before anything else is sent on it.
+
+        Raises:
+            OSError: the other side has hung up.
+            ClosedError: after ``close``.
+        """
+
     def close(self) -> None:
         """Give up files and memory. A second call does nothing."""
+
+@final
+class Sent:
+    """What a call of ``Reader.send_frames`` has sent, all of it."""
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of the frames. 0: a follower must wait for ``Reader.fileno``, unless ``is_end``."""
+
+    @property
+    def entry_count(self) -> int:
+        """How many frames these were."""
+
+    @property
+    def is_end(self) -> bool:
+        """Nothing will follow."""
 
 @final
 class Pattern:

@@ -159,7 +159,7 @@ class Server:
         return len(self._connections)
 
     async def _answer(self, stream: trio.SocketStream) -> None:
-        state = ConnectionState(cast("LifespanState", {}))
+        state = ConnectionState(cast("LifespanState", {"socket": stream.socket}))
         self._connections.add(stream)
         try:
             # The type of the last argument says TLS, but every stream is served.

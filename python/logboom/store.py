@@ -8,7 +8,20 @@ from typing import Protocol
 
 import trio
 
-__all__ = ["OpenStore", "Reader", "Store"]
+__all__ = ["OpenStore", "Reader", "Sent", "Store"]
+
+
+class Sent(Protocol):
+    """``logboom._core.Sent``."""
+
+    @property
+    def byte_count(self) -> int: ...  # noqa: D102
+
+    @property
+    def entry_count(self) -> int: ...  # noqa: D102
+
+    @property
+    def is_end(self) -> bool: ...  # noqa: D102
 
 
 class Reader(Protocol):
@@ -16,7 +29,7 @@ class Reader(Protocol):
 
     def fileno(self) -> int: ...  # noqa: D102
 
-    def next_frames(self, max_bytes: int) -> bytes | None: ...  # noqa: D102
+    def send_frames(self, socket: int, max_bytes: int) -> Sent | None: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 

@@ -14,6 +14,13 @@ from logboom import _core
 from tests.support.fake_docker import Entry, encode_frame
 
 
+@dataclass(frozen=True)
+class FakeSent:
+    byte_count: int
+    entry_count: int
+    is_end: bool
+
+
 @dataclass
 class FakeReader:
     entries: list[Entry]
@@ -22,6 +29,8 @@ class FakeReader:
     on_next: Callable[[], None] = lambda: None
     is_ended: bool = False
     is_closed: bool = False
+    _waiting: bytes = b""
+    _sent: FakeSent = FakeSent(0, 0, False)
     _eventfd: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
 
     def fileno(self) -> int:
@@ -42,6 +51,25 @@ class FakeReader:
         if frames:
             return bytes(frames)
         return b"" if self.follow and not self.is_ended else None
+
+    def send_frames(self, socket: int, max_bytes: int) -> FakeSent | None:
+        if not self._waiting:
+            before = len(self.entries)
+            frames = self.next_frames(max_bytes)
+            count = before - len(self.entries)
+            self._sent = FakeSent(len(frames or b""), count, frames is None)
+            self._waiting = b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[os.write(socket, self._waiting) :]
+        except BlockingIOError:
+            return None
+        return self._sent
+
+    @property
+    def is_stalled(self) -> bool:
+        """The socket takes no more of what was sent."""
+        return bool(self._waiting)
 
     def push(self, entry: Entry) -> None:
         self.entries.append(entry)

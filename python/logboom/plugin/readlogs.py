@@ -2,8 +2,12 @@
 
 Each answer is one task with its own reader. A client that does not read stops its own task and nothing else; one that
 hangs up cancels it, also while it waits. Whichever way the task ends, the reader is closed.
+
+Frames go from the core straight into the socket, as the chunks of the answer that the server has begun and will end: on
+their way through Python and the server each byte would be copied twice (docs/decisions/0007-frames-into-the-socket.md).
 """
 
+import contextlib
 import logging
 import math
 import time
@@ -15,13 +19,13 @@ import trio
 from logboom import _core
 from logboom.asgi import Receive, Send, send_chunk, send_end, start_stream, wait_disconnected
 from logboom.plugin.documents import ReadLogs
-from logboom.store import OpenStore, Reader, Store
+from logboom.store import OpenStore, Reader, Sent, Store
 from logboom.threads import Lane, run_in_core
 
 __all__ = ["CHUNK_BYTES", "LogStreams", "gather_seconds"]
 
 CHUNK_BYTES: Final = 512 * 1024
-"""About how much is fetched and sent at once. From 256 KiB on the cost of a chunk no longer shows; what a reader holds in
+"""About how much is read and sent at once. From 256 KiB on the cost of a chunk no longer shows; what a reader holds in
 memory grows with it."""
 
 GATHER_SECONDS: Final = 0.002
@@ -41,9 +45,9 @@ CLOCK_CHECK_SECONDS: Final = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
-def gather_seconds(line_count: int, elapsed_seconds: float) -> float:
-    """How long to gather for the next push, when the last one brought so many lines after so long a time."""
-    is_busy = line_count > elapsed_seconds * BUSY_LINES_PER_SECOND
+def gather_seconds(entry_count: int, elapsed_seconds: float) -> float:
+    """How long to gather for the next push, when the last one brought so many entries after so long a time."""
+    is_busy = entry_count > elapsed_seconds * BUSY_LINES_PER_SECOND
     return BUSY_GATHER_SECONDS if is_busy else GATHER_SECONDS
 
 
@@ -67,11 +71,23 @@ class LogStreams:
         for answer in self._answers:
             answer.end_following()
 
-    async def answer(self, request: ReadLogs, receive: Receive, send: Send) -> None:
+    async def answer(
+        self,
+        request: ReadLogs,
+        socket: trio.socket.SocketType,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         """Stream the entries that the request asks for.
 
         The headers are sent only when start and end of the reading are fixed, so that whoever has the headers sees
         everything that is logged later.
+
+        Args:
+            request: what is asked for.
+            socket: where the answer goes, which ``send`` begins and ends.
+            receive: tells when the caller has hung up.
+            send: the server's.
 
         Raises:
             logboom._core.InvalidArgumentError: before anything has been sent.
@@ -85,7 +101,9 @@ class LogStreams:
         try:
             reader = await _open_reader(store, request)
             try:
-                is_sent = await self._send_watched(answer, reader, store, receive)
+                # The server closes its own as soon as the caller hangs up, and the number may be another's then.
+                with socket.dup() as outlet:
+                    is_sent = await self._send_watched(answer, reader, outlet, store, receive)
             finally:
                 reader.close()
             if is_sent:
@@ -99,14 +117,20 @@ class LogStreams:
             self._answers.discard(answer)
 
     async def _send_watched(
-        self, answer: "_Answer", reader: Reader, store: Store, receive: Receive
+        self,
+        answer: "_Answer",
+        reader: Reader,
+        outlet: trio.socket.SocketType,
+        store: Store,
+        receive: Receive,
     ) -> bool:
         """Send all but the end; ``False`` when the caller hung up."""
         is_sent = False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_disconnected, receive, nursery.cancel_scope)
-            await answer.send_all(reader, store)
-            is_sent = True
+            with contextlib.suppress(ConnectionError):
+                await answer.send_all(reader, outlet, store)
+                is_sent = True
             nursery.cancel_scope.cancel()
         return is_sent
 
@@ -134,16 +158,20 @@ class _Answer:
         if self._wait is not None:
             self._wait.cancel()
 
-    async def send_all(self, reader: Reader, store: Store) -> None:
-        """Send headers and frames, with a notice among them when something is wrong."""
+    async def send_all(self, reader: Reader, outlet: trio.socket.SocketType, store: Store) -> None:
+        """Send headers and frames, with a notice among them when something is wrong.
+
+        Raises:
+            ConnectionError: the caller has hung up.
+        """
         await start_stream(self._send)
         try:
-            await self._send_frames(reader)
+            await self._send_frames(reader, outlet)
             fault = store.fault()
             if fault is not None:
                 await self._send_notice(f"new entries cannot be stored: {fault}")
             while await self._wait_for_more(reader):
-                await self._send_frames(reader)
+                await self._send_frames(reader, outlet)
         except _core.LogboomError as error:
             _log.warning("reading the log of %.12s: %s", self._request.container_id, error)
             await self._send_notice(f"the rest of this log cannot be read: {error}")
@@ -154,27 +182,25 @@ class _Answer:
         await self._send_notice(text)
         await send_end(self._send)
 
-    async def _send_frames(self, reader: Reader) -> None:
+    async def _send_frames(self, reader: Reader, outlet: trio.socket.SocketType) -> None:
         """Send all that there is now. At the reader's end, nothing more is waited for."""
         while not (self._is_ending and self._is_live):
             if self._is_live:
                 await trio.sleep_until(self._pushed_at + self._gather_seconds)
-            frames = await run_in_core(Lane.READS, reader.next_frames, CHUNK_BYTES)
-            if frames:
-                await self._push(frames)
-                continue
-            self._is_live = True
-            self._is_ending |= frames is None
-            return
+            sent = await _send_next(reader, outlet)
+            self._is_ending |= sent.is_end
+            if sent.is_end or sent.byte_count == 0:
+                self._is_live = True
+                return
+            self._note_push(sent)
 
-    async def _push(self, frames: bytes) -> None:
-        await send_chunk(self._send, frames)
+    def _note_push(self, sent: Sent) -> None:
         now = trio.current_time()
         if self._request.follow:
             # A writer that is as fast as this loop would never let it see the end of what there is.
-            self._is_live = len(frames) < CHUNK_BYTES // 2
+            self._is_live = sent.byte_count < CHUNK_BYTES // 2
             if self._is_live:
-                self._gather_seconds = gather_seconds(frames.count(b"\n"), now - self._pushed_at)
+                self._gather_seconds = gather_seconds(sent.entry_count, now - self._pushed_at)
         self._pushed_at = now
 
     async def _wait_for_more(self, reader: Reader) -> bool:
@@ -213,6 +239,15 @@ async def _open_reader(store: Store, request: ReadLogs) -> Reader:
         until_ns=request.until_ns,
         follow=request.follow,
     )
+
+
+async def _send_next(reader: Reader, outlet: trio.socket.SocketType) -> Sent:
+    """Send about ``CHUNK_BYTES``, however long the caller takes to take them."""
+    while True:
+        sent = await run_in_core(Lane.READS, reader.send_frames, outlet.fileno(), CHUNK_BYTES)
+        if sent is not None:
+            return sent
+        await trio.lowlevel.wait_writable(outlet)
 
 
 async def _cancel_when_disconnected(receive: Receive, cancel_scope: trio.CancelScope) -> None:

@@ -10,7 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from logboom import _core
-from logboom.asgi import ClientGoneError, Receive, Scope, Send, read_body, send_json
+from logboom.asgi import (
+    ClientGoneError,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_json,
+    socket_of,
+)
 from logboom.errors import OptionError, RequestError
 from logboom.plugin.documents import parse_read_logs, parse_start_logging, parse_stop_logging
 from logboom.plugin.readlogs import LogStreams
@@ -85,7 +93,7 @@ class PluginRpc:
             )
         try:
             if call is None:
-                await self._streams.answer(parse_read_logs(body), receive, send)
+                await self._streams.answer(parse_read_logs(body), socket_of(scope), receive, send)
             else:
                 await send_json(send, 200, await call(body))
         except _core.InvalidArgumentError as error:

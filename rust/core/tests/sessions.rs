@@ -12,6 +12,9 @@
 
 mod support;
 
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -251,6 +254,97 @@ fn a_follower_gets_everything_and_ends_with_its_session() {
     container.print(&lines[10..]);
     host.stop(&mut container);
     assert_eq!(follower.join().unwrap(), lines);
+}
+
+/// Takes chunks apart (RFC 9112, section 7.1).
+fn unchunk(mut answer: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    while !answer.is_empty() {
+        let head = answer.windows(2).position(|two| two == b"\r\n").unwrap();
+        let digits = std::str::from_utf8(&answer[..head]).unwrap();
+        let length = usize::from_str_radix(digits, 16).unwrap();
+        // The chunk of length 0 would end the answer, which is not the reader's to end.
+        assert_ne!(length, 0);
+        let (chunk, rest) = answer[head + 2..].split_at(length);
+        frames.extend_from_slice(chunk);
+        answer = rest.strip_prefix(b"\r\n").unwrap();
+    }
+    frames
+}
+
+#[test]
+fn frames_go_into_a_socket_as_chunks_however_slowly_it_is_read() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(40_000);
+    container.print(&lines);
+    host.stop(&mut container);
+    let mut replay = host.core().read("web", &Query::default()).unwrap();
+    let (mut reading, writing) = UnixStream::pair().unwrap();
+    reading.set_nonblocking(true).unwrap();
+    let mut answer = Vec::new();
+    let (mut byte_count, mut entry_count, mut full_count) = (0, 0, 0);
+    loop {
+        match replay.send_frames(1 << 20, writing.as_fd()).unwrap() {
+            Some(sent) => {
+                byte_count += sent.byte_count;
+                entry_count += sent.entry_count;
+                if sent.progress == Progress::End {
+                    break;
+                }
+            }
+            None => {
+                full_count += 1;
+                let mut piece = [0; 100_000];
+                let length = reading.read(&mut piece).unwrap();
+                answer.extend_from_slice(&piece[..length]);
+            }
+        }
+    }
+    drop(writing);
+    reading.set_nonblocking(false).unwrap();
+    reading.read_to_end(&mut answer).unwrap();
+    let frames = unchunk(&answer);
+    assert!(full_count > 0);
+    assert_eq!(byte_count, frames.len());
+    assert_eq!(entry_count, 40_000);
+    assert!(decode_frames(&frames) == lines);
+}
+
+#[test]
+fn a_socket_whose_other_side_has_gone_is_an_error() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    container.print(&many(10));
+    let mut replay = host.core().read("web", &Query::default()).unwrap();
+    let (reading, writing) = UnixStream::pair().unwrap();
+    drop(reading);
+    let error = replay.send_frames(1 << 20, writing.as_fd()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_follower_that_has_all_sends_no_chunk() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    container.print(&many(1));
+    let query = Query {
+        follow: true,
+        ..Query::default()
+    };
+    let mut replay = host.core().read("web", &query).unwrap();
+    let (mut reading, writing) = UnixStream::pair().unwrap();
+    let first = replay.send_frames(1 << 20, writing.as_fd()).unwrap();
+    let second = replay.send_frames(1 << 20, writing.as_fd()).unwrap();
+    assert_eq!(first.map(|sent| sent.entry_count), Some(1));
+    assert_eq!(
+        second.map(|sent| (sent.progress, sent.byte_count)),
+        Some((Progress::Wait, 0))
+    );
+    drop(writing);
+    let mut answer = Vec::new();
+    reading.read_to_end(&mut answer).unwrap();
+    assert_eq!(decode_frames(&unchunk(&answer)), many(1));
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod _core {
     #[pymodule_export]
     use crate::pattern::Pattern;
     #[pymodule_export]
-    use crate::reader::Reader;
+    use crate::reader::{Reader, Sent};
     #[pymodule_export]
     use crate::store::Store;
 

@@ -1,10 +1,10 @@
 //! Readers.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logboom_core::Error;
-use logboom_core::replay::Replay;
+use logboom_core::replay::{self, Replay};
 use logboom_core::stream::Progress;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -20,6 +20,24 @@ struct Open {
 /// Walks one stream forwards.
 #[pyclass(frozen, module = "logboom._core")]
 pub(crate) struct Reader(Mutex<Option<Open>>);
+
+/// What a call of `send_frames` has sent.
+#[pyclass(frozen, get_all, module = "logboom._core")]
+pub(crate) struct Sent {
+    byte_count: usize,
+    entry_count: u64,
+    is_end: bool,
+}
+
+impl From<replay::Sent> for Sent {
+    fn from(sent: replay::Sent) -> Self {
+        Self {
+            byte_count: sent.byte_count,
+            entry_count: sent.entry_count,
+            is_end: sent.progress == Progress::End,
+        }
+    }
+}
 
 impl Reader {
     pub(crate) fn new(replay: Replay) -> Self {
@@ -61,6 +79,24 @@ impl Reader {
             (Some(_), Some(open)) => Ok(Some(PyBytes::new(py, &open.frames))),
             _ => Err(to_python(Error::Closed)),
         }
+    }
+
+    fn send_frames(
+        &self,
+        py: Python<'_>,
+        socket: RawFd,
+        max_bytes: usize,
+    ) -> PyResult<Option<Sent>> {
+        #[expect(unsafe_code, reason = "Python names a socket by its number")]
+        // SAFETY: the caller keeps the socket open for as long as the call takes.
+        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+        let sent = py.detach(|| {
+            let mut open = self.lock();
+            open.as_mut()
+                .map(|open| open.replay.send_frames(max_bytes, socket))
+        });
+        let sent = sent.ok_or_else(|| to_python(Error::Closed))??;
+        Ok(sent.map(Sent::from))
     }
 
     fn close(&self) {

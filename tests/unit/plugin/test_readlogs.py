@@ -18,6 +18,7 @@ from logboom.plugin.readlogs import (
     gather_seconds,
 )
 from logboom.store import OpenStore
+from logboom.threads import Lane
 from tests.support.fake_docker import Entry, FrameDecoder
 from tests.support.fake_store import FakeReader, FakeStore
 
@@ -29,10 +30,24 @@ class Client:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
-        self.sent_at: list[float] = []
+        self.chunks: list[bytes] = []
         self.may_send = trio.Event()
         self.may_send.set()
         self.gone = trio.Event()
+        self._buffer = b""
+        self.server_side, self.side = trio.socket.socketpair()
+
+    async def ask(self, streams: LogStreams, request: ReadLogs) -> None:
+        """Take the whole answer."""
+        with self.side:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._take_chunks)
+                with self.server_side:
+                    await streams.answer(request, self.server_side, self.receive, self.send)
+
+    async def ask_and_take_nothing(self, streams: LogStreams, request: ReadLogs) -> None:
+        with self.server_side, self.side:
+            await streams.answer(request, self.server_side, self.receive, self.send)
 
     async def receive(self) -> dict[str, Any]:
         await self.gone.wait()
@@ -43,16 +58,28 @@ class Client:
         with trio.CancelScope(shield=True):
             await self.may_send.wait()
         self.messages.append(message)
-        self.sent_at.append(trio.current_time())
 
-    @property
-    def chunks(self) -> list[bytes]:
-        return [message["body"] for message in self.messages if message.get("body")]
+    async def _take_chunks(self) -> None:
+        while data := await self.side.recv(65536):
+            self._buffer += data
+            self._split_chunks()
+
+    def _split_chunks(self) -> None:
+        """RFC 9112, section 7.1."""
+        while (head := self._buffer.find(b"\r\n")) >= 0:
+            begin, end = head + 2, head + 2 + int(self._buffer[:head], 16)
+            if len(self._buffer) < end + 2:
+                return
+            assert self._buffer[end : end + 2] == b"\r\n"
+            self.chunks.append(self._buffer[begin:end])
+            self._buffer = self._buffer[end + 2 :]
 
     @property
     def entries(self) -> list[Entry]:
+        """What came over the socket, and the notices behind it."""
         decoder = FrameDecoder()
-        entries = [entry for chunk in self.chunks for entry in decoder.feed(chunk)]
+        notices = [message["body"] for message in self.messages if message.get("body")]
+        entries = [entry for chunk in [*self.chunks, *notices] for entry in decoder.feed(chunk)]
         decoder.finish()
         return entries
 
@@ -101,7 +128,7 @@ async def test_all_entries_are_sent_and_the_reader_closed(
     streams: LogStreams, store: FakeStore
 ) -> None:
     client = Client()
-    await streams.answer(request(), client.receive, client.send)
+    await client.ask(streams, request())
     assert client.entries == shown(ENTRIES)
     assert client.is_complete
     assert client.messages[0]["status"] == 200
@@ -113,7 +140,7 @@ async def test_the_request_reaches_the_store_as_it_is(
     streams: LogStreams, store: FakeStore
 ) -> None:
     client = Client()
-    await streams.answer(request(tail=2, since_ns=5, until_ns=7), client.receive, client.send)
+    await client.ask(streams, request(tail=2, since_ns=5, until_ns=7))
     assert store.reads == [
         {"container_id": "c1", "tail": 2, "since_ns": 5, "until_ns": 7, "follow": False}
     ]
@@ -125,20 +152,17 @@ async def test_the_reader_is_there_before_the_headers_are_sent(
     client = Client()
     client.may_send = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request())
         await wait_until(lambda: len(store.readers) == 1)
         assert client.messages == []
         client.may_send.set()
 
 
-async def test_a_large_log_goes_out_in_large_chunks_of_bytes(
-    streams: LogStreams, store: FakeStore
-) -> None:
+async def test_a_large_log_goes_out_in_large_chunks(streams: LogStreams, store: FakeStore) -> None:
     store.entries["c1"] = [Entry("stdout", 1, b"x" * 16_000)] * 400
     client = Client()
-    await streams.answer(request(), client.receive, client.send)
+    await client.ask(streams, request())
     assert len(client.entries) == 400
-    assert all(type(chunk) is bytes for chunk in client.chunks)
     assert all(CHUNK_BYTES <= len(chunk) < CHUNK_BYTES + 20_000 for chunk in client.chunks[:-1])
 
 
@@ -147,7 +171,7 @@ async def test_a_follower_gets_what_comes_and_ends_with_the_session(
 ) -> None:
     client = Client()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request(follow=True))
         await wait_until(lambda: len(client.entries) == 5)
         store.readers[0].push(ENTRIES[0])
         await wait_until(lambda: len(client.entries) == 6)
@@ -164,7 +188,7 @@ async def test_a_waiting_follower_whose_client_hangs_up_is_ended(
 ) -> None:
     client = Client()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request(follow=True))
         await wait_until(lambda: len(client.entries) == 5)
         client.gone.set()
     assert store.readers[0].is_closed
@@ -177,9 +201,9 @@ async def test_a_client_that_stalls_holds_up_nobody_else(
     stalled, other = Client(), Client()
     stalled.may_send = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(), stalled.receive, stalled.send)
+        nursery.start_soon(stalled.ask, streams, request())
         await wait_until(lambda: len(store.readers) == 1)
-        await streams.answer(request(), other.receive, other.send)
+        await other.ask(streams, request())
         assert other.is_complete
         assert not store.readers[0].is_closed
         stalled.gone.set()
@@ -187,10 +211,38 @@ async def test_a_client_that_stalls_holds_up_nobody_else(
     assert store.readers[0].is_closed
 
 
+async def test_a_client_that_takes_nothing_holds_up_nobody_else_and_can_be_cut(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    store.entries["c1"] = [Entry("stdout", 1, b"x" * 16_000)] * 400
+    stalled = Client()
+    others = [Client() for _ in range(2 * Lane.READS.value)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stalled.ask_and_take_nothing, streams, request())
+        await wait_until(lambda: bool(store.readers and store.readers[0].is_stalled))
+        for other in others:
+            await other.ask(streams, request())
+            assert len(other.entries) == 400
+        assert not store.readers[0].is_closed
+        nursery.cancel_scope.cancel()
+    assert store.readers[0].is_closed
+    assert not stalled.is_complete
+
+
+async def test_an_answer_whose_client_has_gone_just_ends(
+    streams: LogStreams, store: FakeStore
+) -> None:
+    client = Client()
+    client.side.close()
+    await client.ask_and_take_nothing(streams, request())
+    assert not client.is_complete
+    assert store.readers[0].is_closed
+
+
 async def test_a_cancelled_answer_closes_its_reader(streams: LogStreams, store: FakeStore) -> None:
     client = Client()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request(follow=True))
         await wait_until(lambda: len(client.entries) == 5)
         nursery.cancel_scope.cancel()
     assert store.readers[0].is_closed
@@ -201,10 +253,10 @@ async def test_stopping_the_service_ends_followers_as_if_the_container_had_stopp
 ) -> None:
     waiting, late = Client(), Client()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), waiting.receive, waiting.send)
+        nursery.start_soon(waiting.ask, streams, request(follow=True))
         await wait_until(lambda: len(waiting.entries) == 5)
         streams.end_followers()
-    await streams.answer(request(follow=True), late.receive, late.send)
+    await late.ask(streams, request(follow=True))
     for client in (waiting, late):
         assert client.entries == shown(ENTRIES)
         assert client.is_complete
@@ -221,7 +273,7 @@ async def test_a_follower_of_a_writer_that_never_rests_is_ended_too(
 
     store.on_next = never_rest
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request(follow=True))
         await wait_until(lambda: len(client.entries) > 20)
         streams.end_followers()
     assert client.is_complete
@@ -234,7 +286,7 @@ async def test_a_follower_ends_when_the_clock_is_past_until(
     until_ns = wall_clock_ns() + 30 * 10**9
     store.entries["c1"] = []
     client = Client()
-    await streams.answer(request(follow=True, until_ns=until_ns), client.receive, client.send)
+    await client.ask(streams, request(follow=True, until_ns=until_ns))
     assert client.is_complete
     assert client.entries == []
     assert trio.current_time() - started == pytest.approx(30 + UNTIL_GRACE_SECONDS, abs=0.01)
@@ -248,10 +300,9 @@ async def test_a_follower_whose_until_was_past_goes_by_the_entries(
     client = Client()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(
-            streams.answer,
+            client.ask,
+            streams,
             request(follow=True, until_ns=wall_clock_ns() - 10**9),
-            client.receive,
-            client.send,
         )
         await wait_until(lambda: len(store.readers) == 1)
         await trio.sleep(60)
@@ -276,7 +327,7 @@ def failing(error: Exception, after: int = 0) -> Callable[[], None]:
 async def test_a_log_that_cannot_be_opened_says_so(streams: LogStreams, store: FakeStore) -> None:
     store.on_read = failing(_core.StorageError("open /x: Input/output error"))
     client = Client()
-    await streams.answer(request(), client.receive, client.send)
+    await client.ask(streams, request())
     (notice,) = client.entries
     assert notice.source == "stderr"
     assert notice.line == b"logboom: this log cannot be read: open /x: Input/output error\n"
@@ -289,7 +340,7 @@ async def test_a_log_that_breaks_in_the_middle_says_so(
 ) -> None:
     store.on_next = failing(_core.StorageError("a block of /x is damaged"), after=1)
     client = Client()
-    await streams.answer(request(follow=follow), client.receive, client.send)
+    await client.ask(streams, request(follow=follow))
     *before, notice = client.entries
     assert before == shown(ENTRIES)
     assert (
@@ -304,7 +355,7 @@ async def test_a_store_that_takes_nothing_says_so_behind_what_it_has(
 ) -> None:
     store.fault_text = "write /x: No space left on device"
     client = Client()
-    await streams.answer(request(), client.receive, client.send)
+    await client.ask(streams, request())
     *before, notice = client.entries
     assert before == shown(ENTRIES)
     assert b"No space left on device" in notice.line
@@ -316,7 +367,7 @@ async def test_a_bad_argument_is_an_error_of_the_call_not_of_the_log(
     store.on_read = failing(_core.InvalidArgumentError("container_id"))
     client = Client()
     with pytest.raises(_core.InvalidArgumentError):
-        await streams.answer(request(), client.receive, client.send)
+        await client.ask_and_take_nothing(streams, request())
     assert client.messages == []
 
 
@@ -332,8 +383,8 @@ def test_pushes_gather_longer_only_above_ten_thousand_lines_a_second() -> None:
 
 
 @given(st.integers(0, 10**7), st.floats(0, 1e9))
-def test_no_push_gathers_longer_than_the_limit(line_count: int, elapsed_seconds: float) -> None:
-    assert GATHER_SECONDS <= gather_seconds(line_count, elapsed_seconds) <= BUSY_GATHER_SECONDS
+def test_no_push_gathers_longer_than_the_limit(entry_count: int, elapsed_seconds: float) -> None:
+    assert GATHER_SECONDS <= gather_seconds(entry_count, elapsed_seconds) <= BUSY_GATHER_SECONDS
 
 
 async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_gathers(
@@ -345,7 +396,7 @@ async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_g
     streams = LogStreams(place, wall_clock_ns)
     client = Client()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(streams.answer, request(follow=True), client.receive, client.send)
+        nursery.start_soon(client.ask, streams, request(follow=True))
         await trio.testing.wait_all_tasks_blocked(0.001)
         autojump_clock.autojump_threshold = math.inf
         autojump_clock.jump(1)
@@ -354,7 +405,7 @@ async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_g
         reader.push(ENTRIES[0])
         while len(client.entries) < 1:
             await trio.lowlevel.checkpoint()
-        assert client.sent_at[-1] == pushed_at
+        assert trio.current_time() == pushed_at
         reader.push(ENTRIES[1])
         await trio.testing.wait_all_tasks_blocked(0.001)
         reader.push(ENTRIES[2])

@@ -1,3 +1,4 @@
+import json
 import logging
 
 import pytest
@@ -50,6 +51,18 @@ async def test_starting_attaches_and_stopping_detaches(
     }
     await container.stop()
     assert store.sessions == {}
+
+
+async def test_a_log_is_read_over_http_1_1_only(docker: FakeDocker) -> None:
+    """Its chunks are made for that; HTTP/1.0 has none."""
+    connection = await HttpConnection.dial(docker.socket)
+    body = json.dumps(READ_LOGS).encode()
+    await connection.send_raw(
+        b"POST /LogDriver.ReadLogs HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    await connection.receive_head()
+    assert connection.status == 505
+    await connection.close()
 
 
 async def test_an_empty_body_is_an_error_where_a_retry_would_be_taken_for_a_success(

@@ -1,0 +1,95 @@
+//! A reader's entries as the frames that `ReadLogs` answers with.
+
+mod chunks;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::stream::{Progress, Reader};
+use crate::wire::encode_readlogs_frame;
+use chunks::Chunks;
+
+/// Gives frames, into memory or into the socket of an answer.
+#[derive(Debug)]
+pub struct Replay {
+    reader: Reader,
+    chunks: Chunks,
+    /// What waits in `chunks`.
+    waiting: Sent,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where the reader stands behind it.
+    pub progress: Progress,
+    /// Bytes of the frames.
+    pub byte_count: usize,
+    /// How many there were.
+    pub entry_count: u64,
+}
+
+impl Replay {
+    /// Frames of what the reader gives.
+    pub fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            chunks: Chunks::default(),
+            waiting: Sent {
+                progress: Progress::More,
+                byte_count: 0,
+                entry_count: 0,
+            },
+        }
+    }
+
+    /// Appends whole frames until there are `enough_bytes` or the reader has to wait; a chunk may be longer by one block.
+    pub fn next_frames(&mut self, enough_bytes: usize, out: &mut Vec<u8>) -> Progress {
+        put_frames(&mut self.reader, enough_bytes, out).progress
+    }
+
+    /// Sends frames as chunks of an HTTP/1.1 answer: about `enough_bytes`, or as many as there are. `None`: the socket takes no
+    /// more for now; nothing new is read before it has taken what waits.
+    ///
+    /// # Errors
+    /// The other side has hung up.
+    pub fn send_frames(
+        &mut self,
+        enough_bytes: usize,
+        socket: BorrowedFd<'_>,
+    ) -> io::Result<Option<Sent>> {
+        if self.chunks.is_empty() {
+            let reader = &mut self.reader;
+            self.waiting = self
+                .chunks
+                .put(|chunk| put_frames(reader, enough_bytes, chunk));
+        }
+        Ok(self.chunks.send(socket)?.then_some(self.waiting))
+    }
+}
+
+fn put_frames(reader: &mut Reader, enough_bytes: usize, out: &mut Vec<u8>) -> Sent {
+    reader.clear_wake();
+    let before = out.len();
+    let mut entry_count = 0;
+    loop {
+        let progress = reader.step(&mut |entry, _| {
+            encode_readlogs_frame(entry, out);
+            entry_count += 1;
+        });
+        let byte_count = out.len() - before;
+        if progress != Progress::More || byte_count >= enough_bytes {
+            return Sent {
+                progress,
+                byte_count,
+                entry_count,
+            };
+        }
+    }
+}
+
+impl AsFd for Replay {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
