@@ -285,20 +285,17 @@ fn frames_go_into_a_socket_as_chunks_however_slowly_it_is_read() {
     let mut answer = Vec::new();
     let (mut byte_count, mut entry_count, mut full_count) = (0, 0, 0);
     loop {
-        match replay.send_frames(1 << 20, writing.as_fd()).unwrap() {
-            Some(sent) => {
-                byte_count += sent.byte_count;
-                entry_count += sent.entry_count;
-                if sent.progress == Progress::End {
-                    break;
-                }
-            }
-            None => {
-                full_count += 1;
-                let mut piece = [0; 100_000];
-                let length = reading.read(&mut piece).unwrap();
-                answer.extend_from_slice(&piece[..length]);
-            }
+        let Some(sent) = replay.send_frames(1 << 20, writing.as_fd()).unwrap() else {
+            full_count += 1;
+            let mut piece = [0; 10_000];
+            let length = reading.read(&mut piece).unwrap();
+            answer.extend_from_slice(&piece[..length]);
+            continue;
+        };
+        byte_count += sent.byte_count;
+        entry_count += sent.entry_count;
+        if sent.progress == Progress::End {
+            break;
         }
     }
     drop(writing);
