@@ -166,6 +166,14 @@ class Engine:
         _unmount_below(self.home)
         shutil.rmtree(self.home)
 
+    def run_inside(self, script: str) -> None:
+        """Run a shell script where the engine's mounts are, also while dockerd does not run.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        subprocess.run(self._namespace.command("sh", "-ec", script), check=True)
+
     def docker_command(self, *words: str | Path) -> list[str]:
         """The command line of the docker client for this engine; run it with ``environment``."""
         return ["docker", f"--host=unix://{self.socket}", *map(str, words)]

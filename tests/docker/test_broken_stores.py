@@ -1,6 +1,5 @@
 """Whatever the state of the store, containers start and end, and ``docker logs`` says what is wrong."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,20 +10,13 @@ from engines.private import Engine
 from tests.docker.support import DEADLINE_S, POLL_S, worker_pid
 
 
-def inside(engine: Engine, script: str) -> None:
-    """Run where the engine's mounts are."""
-    namespace = f"--mount=/proc/{engine.dockerd_pid}/ns/mnt"
-    subprocess.run(["nsenter", namespace, "--", "sh", "-ec", script], check=True)
-
-
 def read_only(engine: Engine, data: Path) -> None:
-    inside(engine, f"mount -t tmpfs -o ro store {data}")
+    engine.run_inside(f"mount -t tmpfs -o ro store {data}")
 
 
 def full(engine: Engine, data: Path) -> None:
-    inside(
-        engine,
-        f"mount -t tmpfs -o size=64k store {data}; head -c 1m /dev/zero >{data}/filler || true",
+    engine.run_inside(
+        f"mount -t tmpfs -o size=64k store {data}; head -c 1m /dev/zero >{data}/filler || true"
     )
 
 
@@ -71,7 +63,7 @@ def broken(
     if containers:
         bare_engine.docker("rm", "--force", *containers)
     bare_engine.remove_plugin()
-    inside(bare_engine, f"umount {data} 2>/dev/null || true; rm -r {data}")
+    bare_engine.run_inside(f"umount {data} 2>/dev/null || true; rm -r {data}")
 
 
 def test_containers_start_and_docker_logs_says_what_is_wrong(broken: tuple[Engine, str]) -> None:
