@@ -73,7 +73,7 @@ def with_an_unreadable_setting(engine: Engine, _store: Path) -> Iterator[None]:
 
 @contextmanager
 def with_many_ended_streams(_engine: Engine, store: Path) -> Iterator[None]:
-    source = next((store / "containers").glob("*/*.zst"))
+    source = first = next((store / "containers").glob("*/*.zst"))
     for number in range(ENDED_STREAMS):
         segment = store / f"containers/{number:064x}" / source.name
         segment.parent.mkdir()
