@@ -163,12 +163,21 @@ class Server:
         self._connections.add(stream)
         try:
             # The type of the last argument says TLS, but every stream is served.
-            await TCPServer(self._application, self._config, self._context, state, stream).run()  # type: ignore[arg-type]
+            await _Connection(self._application, self._config, self._context, state, stream).run()  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001  (it is logged, and no reason to end the other connections)
             _log.exception("a connection failed")
         finally:
             self._connections.discard(stream)
             await trio.aclose_forcefully(stream)
+
+
+class _Connection(TCPServer):
+    """A connection that goes when its client does, also before a request: hypercorn's stays until its idle time is over."""
+
+    # typing.override is younger than Python 3.11
+    async def _read_data(self) -> None:  # type: ignore[explicit-override]
+        await super()._read_data()
+        await self.idle_task.stop()
 
 
 def _config() -> Config:

@@ -93,11 +93,16 @@ async def test_every_host_that_an_engine_sends_is_accepted(folder: Path, host: b
     }
 
 
-async def test_a_connection_without_a_byte_is_tolerated(folder: Path) -> None:
-    """So dockerd finds out whether a plugin listens."""
-    async with serving(str(folder / "s")):
+async def test_a_connection_without_a_byte_is_tolerated_and_goes_with_its_client(
+    folder: Path,
+) -> None:
+    """So dockerd finds out whether a plugin listens. Such connections once stayed open for ten minutes."""
+    async with serving(str(folder / "s")) as server:
         for _ in range(20):
             await (await HttpConnection.dial(folder / "s")).close()
+        with trio.fail_after(10):
+            while server._connections:
+                await trio.sleep(0.001)
         status, _, _ = await request(
             folder / "s", b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 0\r\n\r\n"
         )
