@@ -4,7 +4,7 @@ Each answer is one task with its own reader. A client that does not read stops i
 hangs up cancels it, also while it waits. Whichever way the task ends, the reader is closed.
 
 Frames go from the core straight into the socket, as the chunks of the answer that the server has begun and will end: on
-their way through Python and the server each byte would be copied twice (docs/decisions/0007-frames-into-the-socket.md).
+their way through Python and the server each byte would be copied twice (docs/decisions/0009-frames-into-the-socket.md).
 """
 
 import contextlib
