@@ -58,9 +58,11 @@ def _describe(error: BaseException) -> str:
     """What happened and where, without the many lines of a traceback."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
+    # Without the source lines, which ``traceback.extract_tb`` would read from the disk.
+    frames = list(traceback.walk_tb(error.__traceback__))
     places = " < ".join(
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames[-4:])
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"
+        for frame, line in reversed(frames[-4:])
     )
     return f"{type(error).__name__}: {error} ({places})"
 

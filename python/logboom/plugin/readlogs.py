@@ -105,7 +105,8 @@ class LogStreams:
                 with socket.dup() as outlet:
                     is_sent = await self._send_watched(answer, reader, outlet, store, receive)
             finally:
-                reader.close()
+                with trio.CancelScope(shield=True):
+                    await run_in_core(Lane.READS, reader.close)
             if is_sent:
                 # ORDER: when the watching is over. The end of an answer looks like a disconnect to who watches, and
                 # being cancelled for it just then would leave hypercorn's connection half closed, for ever.
@@ -219,14 +220,24 @@ class _Answer:
         return False
 
     async def _send_notice(self, text: str) -> None:
-        # Imported here because protobuf takes megabytes and a service that is well never needs it.
-        from logboom.plugin.notice import encode_notice  # noqa: PLC0415
-
         request = self._request
-        notice = encode_notice(
-            text, now_ns=self._clock_ns(), since_ns=request.since_ns, until_ns=request.until_ns
+        notice = await run_in_core(
+            Lane.READS,
+            _encode_notice,
+            text,
+            now_ns=self._clock_ns(),
+            since_ns=request.since_ns,
+            until_ns=request.until_ns,
         )
         await send_chunk(self._send, notice)
+
+
+def _encode_notice(text: str, *, now_ns: int, since_ns: int | None, until_ns: int | None) -> bytes:
+    # Imported here because protobuf takes megabytes and a service that is well never needs it. The import reads files, perhaps
+    # from the very disk that the notice is about.
+    from logboom.plugin.notice import encode_notice  # noqa: PLC0415
+
+    return encode_notice(text, now_ns=now_ns, since_ns=since_ns, until_ns=until_ns)
 
 
 async def _open_reader(store: Store, request: ReadLogs) -> Reader:

@@ -99,7 +99,7 @@ impl Reader {
         Ok(sent.map(Sent::from))
     }
 
-    fn close(&self) {
-        self.lock().take();
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| drop(self.lock().take()));
     }
 }
