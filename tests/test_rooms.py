@@ -23,6 +23,7 @@ FLOORS = {
     "error": 0,
     "fault": 1,
     "stats": 1,
+    "watchdog": 1,
     "pattern": 2,
 }
 

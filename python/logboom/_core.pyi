@@ -21,6 +21,7 @@ __all__ = [
     "SessionExistsError",
     "StorageError",
     "Store",
+    "Watchdog",
     "version",
 ]
 
@@ -186,7 +187,7 @@ class Reader:
         """
 
     def close(self) -> None:
-        """Give up files and memory. A second call does nothing."""
+        """Give up files and memory. A second call does nothing. *May block*: the last one that has a removed file open frees it."""
 
 @final
 class Sent:
@@ -217,3 +218,27 @@ class Pattern:
 
     def search(self, text: str) -> bool:
         """Whether it matches anywhere in ``text``."""
+
+@final
+class Watchdog:
+    """Ends the process when no ``beat`` comes for too long, with one line on stderr and exit code 3.
+
+    A thread counts its own ticks: a process that was stopped meanwhile, or a machine that slept, is not taken for a hang. It
+    needs nothing of Python, so that a call which never gives the interpreter back is noticed, too.
+    """
+
+    def __new__(cls, *, hang_seconds: int) -> Watchdog:
+        """Begin to wait for beats.
+
+        Args:
+            hang_seconds: after so long without one the process ends.
+
+        Raises:
+            StorageError: no thread is left.
+        """
+
+    def beat(self) -> None:
+        """The event loop goes round."""
+
+    def close(self) -> None:
+        """Wait no longer. A second call does nothing."""

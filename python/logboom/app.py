@@ -29,7 +29,7 @@ from logboom.settings import Settings
 from logboom.store import OpenStore, Store
 from logboom.threads import Lane, run_in_core
 
-__all__ = ["open_store", "run", "serve"]
+__all__ = ["HANG_SECONDS", "open_store", "run", "serve"]
 
 ANSWER_SECONDS: Final = 2.0
 """How long answers that are under way may take when the service ends."""
@@ -39,6 +39,13 @@ STOP_SECONDS: Final = 8
 
 FAULT_CHECK_SECONDS: Final = 5.0
 """How often the service's log is told of a store that fails or is well again."""
+
+HANG_SECONDS: Final = 10
+"""A worker whose event loop has hung for so long ends, and the supervisor starts another; its intake goes on until then. Calls that wait for
+the disk have threads of their own (``threads.py``), so a disk that stalls is no hang."""
+
+BEAT_SECONDS: Final = 1.0
+"""How often the event loop tells the watchdog that it goes round."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,15 +60,29 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def run(settings: Settings) -> None:
+def run(
+    settings: Settings,
+    *,
+    opener: Callable[[Settings], Store] = open_store,
+    hang_seconds: int = HANG_SECONDS,
+) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: all settings.
+        opener: opens the store, in a thread.
+        hang_seconds: for tests.
 
     Raises:
         SettingError: the socket cannot be listened on.
         logboom._core.StorageError: the core cannot run here at all.
     """
     _raise_file_limit()
-    trio.run(_run_until_signal, settings)
+    watchdog = _core.Watchdog(hang_seconds=hang_seconds)
+    try:
+        trio.run(_run_until_signal, settings, opener, watchdog)
+    finally:
+        watchdog.close()
 
 
 def _raise_file_limit() -> None:
@@ -70,13 +91,22 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run_until_signal(settings: Settings) -> None:
+async def _run_until_signal(
+    settings: Settings, opener: Callable[[Settings], Store], watchdog: _core.Watchdog
+) -> None:
     stop = trio.Event()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_beat, watchdog)
             nursery.start_soon(_stop_on_signal, signals, stop)
-            await serve(settings, stop)
+            await serve(settings, stop, opener=opener)
             nursery.cancel_scope.cancel()
+
+
+async def _beat(watchdog: _core.Watchdog) -> None:
+    while True:
+        watchdog.beat()
+        await trio.sleep(BEAT_SECONDS)
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], stop: trio.Event) -> None:

@@ -13,6 +13,7 @@
 //! block     a compressed, checksummed run of entries
 //! wire      frames and LogEntry
 //! disk      the only code that touches files
+//! watchdog  notices that the event loop above hangs
 //! ```
 //!
 //! `docs/format.md` has every byte of the store.
@@ -32,6 +33,7 @@ pub mod stats;
 pub mod store;
 pub mod stream;
 pub mod sync_log;
+pub mod watchdog;
 pub mod wire;
 
 pub use crate::core::{Core, Settings};

@@ -4,6 +4,7 @@ mod errors;
 mod pattern;
 mod reader;
 mod store;
+mod watchdog;
 
 use pyo3::pymodule;
 
@@ -19,6 +20,8 @@ mod _core {
     use crate::reader::{Reader, Sent};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::watchdog::Watchdog;
 
     #[pyo3::pyfunction]
     fn version() -> &'static str {

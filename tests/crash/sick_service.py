@@ -1,0 +1,100 @@
+"""``logboom serve`` with an illness that comes when it is told, which the product has no door for.
+
+Run as ``python -m tests.crash.sick_service ILLNESS FOLDER HANG_SECONDS``; it listens on file descriptor 3. Files in the folder:
+
+    sick     made by the test: be ill
+    ill      made by the service: it is; one that hangs has removed ``sick``, so that the next worker is well
+    <call>   made by the service: this call waits for the disk
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import trio
+
+from logboom import app
+from logboom.settings import Settings, read_settings
+from logboom.telemetry import start_log
+
+POLL_S = 0.01
+FOR_EVER_S = 3600
+
+BLOCKING = {"start_session", "stop_session", "drain", "read", "next_frames", "close"}
+"""What ``_core.pyi`` says of them: *May block*."""
+
+
+def sleep_for_ever() -> None:
+    time.sleep(FOR_EVER_S)
+
+
+def compute_for_ever() -> None:
+    # One call that takes years, and no other thread of the interpreter runs meanwhile.
+    re.fullmatch(r"(a+)+b", "a" * 100)
+
+
+HANGS: dict[str, Callable[[], None]] = {"sleeps": sleep_for_ever, "computes": compute_for_ever}
+
+
+async def hang_when_told(folder: Path, hang: Callable[[], None]) -> None:
+    while not (folder / "sick").exists():
+        await trio.sleep(POLL_S)
+    (folder / "sick").unlink()
+    (folder / "ill").write_text(str(os.getpid()))
+    hang()
+
+
+class StalledStore:
+    """Every call that may block waits as long as the disk stalls."""
+
+    def __init__(self, store: Any, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._store, name)
+        if name not in BLOCKING:
+            return value
+
+        def call(*arguments: object, **keywords: object) -> object:
+            while (self._folder / "sick").exists():
+                (self._folder / name).touch()
+                time.sleep(POLL_S)
+            answer = value(*arguments, **keywords)
+            return StalledStore(answer, self._folder) if name == "read" else answer
+
+        return call
+
+
+def open_stalled(folder: Path, settings: Settings) -> Any:
+    return StalledStore(app.open_store(settings), folder)
+
+
+def main() -> None:
+    illness, folder, hang_seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    start_log("info")
+    given = {"data": str(folder / "data"), "socket": "fd://3", "fifo_root": str(folder)}
+    settings, _ = read_settings({}, given)
+    if illness == "stalled":
+        app.run(settings, opener=partial(open_stalled, folder), hang_seconds=hang_seconds)
+        return
+    serve = app.serve
+
+    async def serve_until_hung(settings: Settings, stop: trio.Event, **keywords: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang_when_told, folder, HANGS[illness])
+            await serve(settings, stop, **keywords)
+            nursery.cancel_scope.cancel()
+
+    with patch.object(app, "serve", serve_until_hung):
+        app.run(settings, hang_seconds=hang_seconds)
+
+
+if __name__ == "__main__":
+    main()
