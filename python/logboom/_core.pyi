@@ -133,8 +133,20 @@ class Store:
             StorageError: the stream cannot be read.
         """
 
+    def has_log(self, *, container_id: str) -> bool:
+        """Whether the store holds anything of a container. *May block.*
+
+        Raises:
+            InvalidArgumentError: a bad ``container_id``.
+            StorageError: the store cannot be looked at.
+        """
+
     def fault(self) -> str | None:
-        """What keeps the store from taking entries, as a sentence; ``None`` when all is well."""
+        """What keeps the store from taking entries or from giving them all back, as a sentence; ``None`` when all is well.
+
+        A data folder that a newer version has written is such a thing. It is left as it is, and entries are kept in a folder
+        beside it.
+        """
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start of this worker, by metric name without its prefix."""

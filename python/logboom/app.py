@@ -12,8 +12,6 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -147,7 +145,7 @@ async def serve(
     """
     place = OpenStore()
     streams = LogStreams(place)
-    sessions = Sessions(place, default_options(settings), partial(_has_log, settings.data))
+    sessions = Sessions(place, default_options(settings))
     server = Server(PluginRpc(sessions, streams), listen(settings.socket))
     _log.info("listening on %s", settings.socket)
     task_status.started()
@@ -191,7 +189,3 @@ async def _end_answers(server: Server, streams: LogStreams) -> None:
     count = server.cut_connections()
     if count:
         _log.warning("%d answers were cut since their callers did not take them", count)
-
-
-def _has_log(data: str, container_id: str) -> bool:
-    return Path(data, "containers", container_id).is_dir()

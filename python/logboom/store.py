@@ -63,6 +63,8 @@ class Store(Protocol):
         follow: bool,
     ) -> Reader: ...
 
+    def has_log(self, *, container_id: str) -> bool: ...  # noqa: D102
+
     def fault(self) -> str | None: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102

@@ -24,11 +24,6 @@ def file_in_place_of_the_folder(_engine: Engine, data: Path) -> None:
     (data / "logboom").write_text("not a folder")
 
 
-def written_by_a_newer_version(_engine: Engine, data: Path) -> None:
-    (data / "logboom").mkdir()
-    (data / "logboom/format").write_text("logboom store 1000\n")
-
-
 def with_an_unreadable_format(_engine: Engine, data: Path) -> None:
     (data / "logboom").mkdir()
     (data / "logboom/format").write_bytes(b"\xff" * 100)
@@ -42,7 +37,6 @@ def with_a_file_in_place_of_the_containers(_engine: Engine, data: Path) -> None:
 BREAKS: dict[Callable[[Engine, Path], None], str] = {
     read_only: "Read-only file system",
     file_in_place_of_the_folder: "cannot create /data/logboom: File exists",
-    written_by_a_newer_version: "has format 1000; this version reads up to",
     with_an_unreadable_format: "format",
     with_a_file_in_place_of_the_containers: "containers",
     full: "No space left",
@@ -83,24 +77,33 @@ def test_containers_start_and_docker_logs_says_what_is_wrong(broken: tuple[Engin
     engine.docker("kill", "second", timeout_s=60)
 
 
-def test_a_store_of_a_newer_version_is_not_touched(bare_engine: Engine, plugin_build: Path) -> None:
-    data = bare_engine.home / "newer"
-    data.mkdir()
-    written_by_a_newer_version(bare_engine, data)
-    (data / "logboom/containers").mkdir()
-    (data / "logboom/containers/other").write_text("of a form that is not known yet")
-    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
-    bare_engine.install_plugin(plugin_build, data=data)
-    words = ("--name=untouched", "--network=none", "--log-driver=logboom")
-    bare_engine.docker("run", *words, "bb", "echo", "hello")
-    bare_engine.docker("rm", "untouched")
-    bare_engine.remove_plugin()
-    after = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
-    # A lock file may be made, so that two versions do not write at once.
-    after.pop(data / "logboom/lock", None)
-    before.pop(data / "logboom")
-    after.pop(data / "logboom")
+def test_a_store_of_a_newer_version_is_not_touched_and_entries_are_kept_beside_it(
+    bare_engine: Engine, plugin_build: Path
+) -> None:
+    engine = bare_engine
+    data = engine.home / "newer"
+    newer = data / "logboom"
+    (newer / "containers").mkdir(parents=True)
+    (newer / "format").write_text("logboom store 1000\n")
+    (newer / "containers/other").write_text("of a form that is not known yet")
+    before = {path: path.stat().st_mtime_ns for path in [newer, *newer.rglob("*")]}
+    engine.install_plugin(plugin_build, data=data)
+    words = ("--name=beside", "--network=none", "--log-driver=logboom")
+    engine.docker("run", *words, "bb", "echo", "hello")
+    read = engine.docker("logs", "beside", timeout_s=60)
+    assert read.stdout == b"hello\n"
+    for said in (
+        "/data/logboom/format has format 1000; this version reads up to 1",
+        "new entries are kept in /data/logboom-format1",
+    ):
+        assert said in read.stderr.decode()
+        assert said in engine.log
+    container_id = engine.docker_text("inspect", "--format={{.Id}}", "beside").strip()
+    engine.docker("rm", "beside")
+    engine.remove_plugin()
+    after = {path: path.stat().st_mtime_ns for path in [newer, *newer.rglob("*")]}
     assert after == before
+    assert list((data / "logboom-format1/containers" / container_id).glob("*.zst"))
 
 
 async def test_a_store_that_is_mended_takes_new_entries_and_says_what_is_missing(

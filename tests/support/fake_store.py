@@ -145,6 +145,9 @@ class FakeStore:
         self.readers.append(reader)
         return reader
 
+    def has_log(self, *, container_id: str) -> bool:
+        return container_id in self.entries
+
     def fault(self) -> str | None:
         return self.fault_text
 

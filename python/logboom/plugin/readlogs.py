@@ -170,7 +170,7 @@ class _Answer:
             await self._send_frames(reader, outlet)
             fault = store.fault()
             if fault is not None:
-                await self._send_notice(f"new entries cannot be stored: {fault}")
+                await self._send_notice(f"the store is not well: {fault}")
             while await self._wait_for_more(reader):
                 await self._send_frames(reader, outlet)
         except _core.LogboomError as error:

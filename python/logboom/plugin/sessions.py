@@ -1,7 +1,6 @@
 """Starting and stopping the session of a FIFO."""
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from logboom import _core
@@ -9,7 +8,7 @@ from logboom.errors import OptionError
 from logboom.options import StreamOptions, parse_options
 from logboom.plugin.documents import StartLogging, StopLogging
 from logboom.plugin.facts import encode_facts
-from logboom.store import OpenStore
+from logboom.store import OpenStore, Store
 from logboom.threads import Lane, run_in_core
 
 __all__ = ["Sessions"]
@@ -23,15 +22,11 @@ class Sessions:
     Args:
         open_store: where the store will be.
         defaults: the options of a container that gives none.
-        has_log: whether the store holds anything of a container; may block.
     """
 
-    def __init__(
-        self, open_store: OpenStore, defaults: StreamOptions, has_log: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, open_store: OpenStore, defaults: StreamOptions) -> None:
         self._open_store = open_store
         self._defaults = defaults
-        self._has_log = has_log
 
     async def start(self, request: StartLogging) -> None:
         """Begin to read a FIFO.
@@ -45,7 +40,7 @@ class Sessions:
         store = await self._open_store.wait()
         if mistakes:
             # dockerd starts a session to read the log of a stopped container, too: refusing it would hide the log.
-            if not await run_in_core(Lane.SESSIONS, self._has_log, info.container_id):
+            if not await _has_log(store, info.container_id):
                 raise OptionError("; ".join(mistakes))
             for mistake in mistakes:
                 _log.warning(
@@ -90,3 +85,11 @@ class Sessions:
         else:
             if not known:
                 _log.info("no session had the FIFO %s", request.file)
+
+
+async def _has_log(store: Store, container_id: str) -> bool:
+    try:
+        return await run_in_core(Lane.SESSIONS, store.has_log, container_id=container_id)
+    except _core.StorageError:
+        # Nothing can be read now. There may be a log all the same, which a refusal would hide when the store is mended.
+        return True

@@ -252,12 +252,22 @@ impl Core {
         Reader::open(&stream, query).map(Replay::new)
     }
 
-    /// What keeps entries from being stored, or sessions from being found again, as a sentence.
+    /// Whether the store holds anything of a container.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or what keeps the store from being looked at.
+    pub fn has_log(&self, container_id: &str) -> Result<bool> {
+        self.store.has_stream(container_id)
+    }
+
+    /// What keeps entries from being stored or read, or sessions from being found again, as a sentence.
     pub fn fault(&self) -> Option<String> {
         self.store
             .fault()
             .or_else(|| self.intake.fault())
             .or_else(|| self.record_fault.get())
+            // The last: it stays, and must hide nothing that comes and goes.
+            .or_else(|| self.store.newer())
     }
 
     /// What has been counted since the start.

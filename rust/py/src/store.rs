@@ -93,6 +93,12 @@ impl Store {
             .map_err(to_python)
     }
 
+    #[pyo3(signature = (*, container_id))]
+    fn has_log(&self, py: Python<'_>, container_id: &str) -> PyResult<bool> {
+        py.detach(|| self.0.has_log(container_id))
+            .map_err(to_python)
+    }
+
     fn fault(&self) -> Option<String> {
         self.0.fault()
     }

@@ -8,7 +8,6 @@ from logboom import _core
 from logboom.asgi import BODY_LIMIT_BYTES
 from tests.support.fake_docker import Entry, FakeDocker, HttpConnection, container_info
 from tests.support.fake_store import FakeStore
-from tests.support.service import Service
 
 READ_LOGS = {"Info": {"ContainerID": "c1"}, "Config": {"Tail": -1}}
 
@@ -177,10 +176,10 @@ async def test_a_mistaken_option_refuses_the_start_with_a_sentence_for_the_user(
 
 
 async def test_a_mistaken_option_hides_no_log_that_is_there_already(
-    docker: FakeDocker, store: FakeStore, service: Service, caplog: pytest.LogCaptureFixture
+    docker: FakeDocker, store: FakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """dockerd starts a session even to read the log of a stopped container."""
-    await trio.Path(service.settings.data, "containers", "c1").mkdir(parents=True)
+    store.entries["c1"] = []
     with caplog.at_level(logging.WARNING, "logboom"):
         await docker.start_container("c1", {"max-sise": "1m", "max-file": "0"})
     (session,) = store.sessions.values()

@@ -8,6 +8,8 @@
 //! DATA/containers/<container id>/  a stream
 //! ```
 //!
+//! A data folder that a newer version has written is left alone; all this is in `DATA-format1` then.
+//!
 //! A store that cannot be opened is a *fault*, not an end: streams stay unopened, which makes readers fail with the fault
 //! and the intake drop and count, and each later call tries again.
 
@@ -96,8 +98,14 @@ impl Store {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn containers(&self) -> PathBuf {
+        let root = self.root();
+        let data = root.as_ref().map_or(&*self.data, Root::folder);
+        data.join(CONTAINERS)
+    }
+
     fn folder(&self, container_id: &str) -> PathBuf {
-        self.data.join(CONTAINERS).join(container_id)
+        self.containers().join(container_id)
     }
 
     fn root(&self) -> MutexGuard<'_, Option<Root>> {
@@ -130,8 +138,8 @@ impl Store {
         let mut root = Root::open(&self.data, &*self.disk)?;
         let found = SyncLog::open(
             &*self.disk,
-            &self.data.join(SYNC),
-            &self.data.join(CONTAINERS),
+            &root.folder().join(SYNC),
+            &root.folder().join(CONTAINERS),
             self.boot_id,
         )?;
         root.is_after_power_cut = found.is_after_power_cut;
@@ -142,6 +150,26 @@ impl Store {
     /// What kept the store from being opened at the last try.
     pub fn fault(&self) -> Option<String> {
         self.fault.get()
+    }
+
+    /// Says that a newer version has written the data folder, and where entries are kept meanwhile.
+    pub fn newer(&self) -> Option<String> {
+        self.root().as_ref().and_then(Root::newer)
+    }
+
+    /// Whether a container has a folder.
+    ///
+    /// # Errors
+    /// The store cannot be opened or looked at.
+    pub fn has_stream(&self, container_id: &str) -> Result<bool> {
+        check_container_id(container_id)?;
+        self.open()?;
+        let path = self.folder(container_id);
+        let listed = self.disk.list(&path);
+        if is_missing(&listed) {
+            return Ok(false);
+        }
+        listed.map_err(Error::io("list", &path)).map(|_| true)
     }
 
     /// A container's stream. It may be new and have no folder.
@@ -230,7 +258,7 @@ impl Store {
     /// The store cannot be opened or listed.
     pub fn container_ids(&self) -> Result<Vec<String>> {
         self.open()?;
-        let path = self.data.join(CONTAINERS);
+        let path = self.containers();
         let listed = self.disk.list(&path);
         if is_missing(&listed) {
             return Ok(Vec::new());

@@ -1,4 +1,7 @@
 //! The data folder itself: its format, its lock, and where new streams begin.
+//!
+//! One that a newer version has written is not touched, not even by a lock: what an older version may do there, nobody can know.
+//! Its place is taken by a folder beside it, until a version runs that reads it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,9 +17,16 @@ const FORMAT_PREFIX: &str = "logboom store ";
 /// LIMIT: neither the format file nor the one of the first sequence number is ever longer.
 const MAX_SMALL_FILE_BYTES: u64 = 64;
 
+/// Follows the data folder's name in that of the folder beside it, with the format's number behind it.
+const BESIDE: &str = "-format";
+
 /// An opened data folder.
 #[derive(Debug)]
 pub(super) struct Root {
+    /// The data folder, or the one beside it.
+    folder: PathBuf,
+    /// Why it is the one beside it.
+    newer: Option<Error>,
     first_sequence_path: PathBuf,
     first_sequence: u64,
     /// The machine has started anew since the store was last open, and it was not closed then.
@@ -25,11 +35,31 @@ pub(super) struct Root {
 }
 
 impl Root {
+    /// Opens the data folder, or the one beside it when a newer version has written the data folder.
     pub(super) fn open(data: &Path, disk: &dyn Disk) -> Result<Self> {
+        match Self::open_folder(data, disk) {
+            Err(newer @ Error::UnsupportedFormat { .. }) => {
+                let mut root = Self::open_folder(&beside(data), disk)?;
+                root.newer = Some(newer);
+                Ok(root)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_folder(data: &Path, disk: &dyn Disk) -> Result<Self> {
         disk.create_folder(data)
             .map_err(Error::io("create", data))?;
+        let format_path = data.join("format");
+        // ORDER: before anything is made in the folder.
+        check_format(&format_path, disk)?;
         let lock = lock(&data.join("lock"), disk)?;
-        check_format(&data.join("format"), disk)?;
+        // Whoever held the lock until now may have been another version.
+        if !check_format(&format_path, disk)? {
+            let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
+            replace_file(disk, &format_path, content.as_bytes(), true)
+                .map_err(Error::io("write", &format_path))?;
+        }
         let path = data.join("first-sequence");
         let content =
             read_file(disk, &path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", &path))?;
@@ -41,10 +71,27 @@ impl Root {
                 .ok_or_else(|| Error::corrupt(&path, 0, "it holds no number"))?,
         };
         Ok(Self {
+            folder: data.to_owned(),
+            newer: None,
             first_sequence_path: path,
             first_sequence,
             is_after_power_cut: false,
             _lock: lock,
+        })
+    }
+
+    /// Where everything is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What to say when a newer version has written the data folder.
+    pub(super) fn newer(&self) -> Option<String> {
+        self.newer.as_ref().map(|newer| {
+            format!(
+                "{newer}, so what it holds is left as it is and cannot be read; new entries are kept in {} until a version runs that reads it",
+                self.folder.display()
+            )
         })
     }
 
@@ -82,19 +129,25 @@ fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
     }
 }
 
-fn check_format(path: &Path, disk: &dyn Disk) -> Result<()> {
+fn beside(data: &Path) -> PathBuf {
+    // The components, since a name may end with a slash.
+    let mut name = data.components().as_path().as_os_str().to_owned();
+    name.push(format!("{BESIDE}{FORMAT}"));
+    name.into()
+}
+
+/// Whether the folder has a format, which this version can read.
+fn check_format(path: &Path, disk: &dyn Disk) -> Result<bool> {
     let Some(content) =
         read_file(disk, path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", path))?
     else {
-        let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
-        return replace_file(disk, path, content.as_bytes(), true)
-            .map_err(Error::io("write", path));
+        return Ok(false);
     };
     let found = std::str::from_utf8(&content)
         .ok()
         .and_then(|text| text.trim_end().strip_prefix(FORMAT_PREFIX)?.parse().ok());
     match found {
-        Some(found) if found <= FORMAT => Ok(()),
+        Some(found) if found <= FORMAT => Ok(true),
         Some(found) => Err(Error::UnsupportedFormat {
             path: path.to_owned(),
             found,
