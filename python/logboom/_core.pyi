@@ -148,6 +148,12 @@ class Store:
         beside it.
         """
 
+    def stall_seconds(self) -> int | None:
+        """How long the disk has not answered the intake, once that is over two seconds; ``None``: it answers.
+
+        A frozen file system gives no error. ``fault`` says the same, and ``statistics`` has how often it was and how long.
+        """
+
     def statistics(self) -> dict[str, int]:
         """Counters since the start of this worker, by metric name without its prefix."""
 

@@ -18,6 +18,7 @@ from typing import Final
 import trio
 
 from logboom import _core
+from logboom.condition import Condition
 from logboom.options import default_options
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.rpc import PluginRpc
@@ -35,8 +36,8 @@ ANSWER_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 8
 """How long the whole end may take. dockerd kills the plugin after 10 s; the supervisor needs a moment, too."""
 
-FAULT_CHECK_SECONDS: Final = 5.0
-"""How often the service's log is told of a store that fails or is well again."""
+CONDITION_SECONDS: Final = 1.0
+"""How often the service looks whether the store fails, or its disk stalls, or both are well again, to tell its log."""
 
 HANG_SECONDS: Final = 10
 """A worker whose event loop has hung for so long ends, and the supervisor starts another; its intake goes on until then. Calls that wait for
@@ -164,20 +165,11 @@ async def serve(
 
 
 async def _watch_until(stop: trio.Event, store: Store) -> None:
-    """Wait for ``stop``; meanwhile tell the service's log when the store fails and when it is well again."""
-    known: str | None = None
+    """Wait for ``stop``; meanwhile tell the service's log how the store is."""
+    condition = Condition(store)
     while not stop.is_set():
-        fault = store.fault()
-        if fault != known:
-            _log.log(
-                *(
-                    (logging.INFO, "the store is well again")
-                    if fault is None
-                    else (logging.ERROR, fault)
-                )
-            )
-            known = fault
-        with trio.move_on_after(FAULT_CHECK_SECONDS):
+        condition.tell()
+        with trio.move_on_after(CONDITION_SECONDS):
             await stop.wait()
 
 

@@ -67,6 +67,10 @@ class Store(Protocol):
 
     def fault(self) -> str | None: ...  # noqa: D102
 
+    def stall_seconds(self) -> int | None: ...  # noqa: D102
+
+    def statistics(self) -> dict[str, int]: ...  # noqa: D102
+
     def close(self) -> None: ...  # noqa: D102
 
 

@@ -27,6 +27,7 @@ HUNG = 3
 """The exit code of a worker that hung (docs/durability.md)."""
 
 DEADLINE_S = 60
+FILE_SYSTEM_BYTES = 64 << 20
 MORE_THAN_FITS = 60_000
 """Lines: several megabytes, where a FIFO holds one at most."""
 
@@ -154,6 +155,57 @@ async def test_a_worker_that_waits_for_a_stalled_disk_lives_on(
 async def read_all(docker: FakeDocker, container_id: str) -> None:
     async with docker.open_logs(container_info(container_id)) as reading:
         await reading.rest(DEADLINE_S)
+
+
+@pytest.fixture
+def data_mount(folder: Path) -> Iterator[Path]:
+    """A file system of its own below the service's data folder, which can be frozen."""
+    image, data = folder / "image", folder / "data"
+    data.mkdir()
+    with image.open("wb") as file:
+        file.truncate(FILE_SYSTEM_BYTES)
+    commands: tuple[list[str | Path], ...] = (
+        ["mkfs.ext4", "-q", image],
+        ["mount", "-o", "loop", image, data],
+    )
+    for command in commands:
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no file system can be made and mounted here: {error}")
+    yield data
+    subprocess.run(["umount", data], check=True)
+
+
+@contextmanager
+def frozen(data: Path) -> Iterator[None]:
+    subprocess.run(["fsfreeze", "--freeze", data], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", data], check=True)
+
+
+async def test_a_frozen_file_system_is_said_and_costs_nothing(
+    supervisor: Path, folder: Path, data_mount: Path
+) -> None:
+    with supervised(supervisor, folder, "sleeps") as service, trio.fail_after(2 * DEADLINE_S):
+        await service.docker.wait_ready(DEADLINE_S)
+        container = await service.docker.start_container("1" * 64)
+        entries = [await container.log("stdout", b"before")]
+        await container.logs(follow=False)
+        worker = service.worker
+        with frozen(data_mount):
+            entries.append(await container.log("stdout", b"meanwhile"))
+            await service.answer_for(2 * HANG_S)
+            while "error the disk has not answered for " not in service.log:
+                await trio.sleep(POLL_S)
+        assert await container.logs(follow=False) == [entry.as_shown() for entry in entries]
+        while "warning the disk answers again; it did not for " not in service.log:
+            await trio.sleep(POLL_S)
+        await container.stop()
+        assert service.log.count("the disk") == 2
+        assert service.worker == worker
 
 
 async def test_a_worker_that_was_stopped_for_a_while_lives_on(

@@ -92,6 +92,8 @@ class FakeStore:
     readers: list[FakeReader] = field(default_factory=list)
     reads: list[dict[str, Any]] = field(default_factory=list)
     fault_text: str | None = None
+    stalled_s: int | None = None
+    stalled_total_s: int = 0
     is_closed: bool = False
     drain_count: int = 0
     on_start: Callable[[], None] = lambda: None
@@ -150,6 +152,12 @@ class FakeStore:
 
     def fault(self) -> str | None:
         return self.fault_text
+
+    def stall_seconds(self) -> int | None:
+        return self.stalled_s
+
+    def statistics(self) -> dict[str, int]:
+        return {"disk_stall_seconds_total": self.stalled_total_s}
 
     def close(self) -> None:
         self.on_close()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, SystemDisk};
+use crate::disk::{Disk, Stalls, SystemDisk, WatchedDisk};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::intake::{CutterSettings, Intake, find_fifo, open_fifo};
@@ -46,6 +46,7 @@ pub struct Core {
     store: Arc<Store>,
     intake: Intake,
     counters: Arc<Counters>,
+    stalls: Arc<Stalls>,
     /// Sessions can be written down and found again.
     record_fault: Fault,
     is_closed: AtomicBool,
@@ -91,7 +92,9 @@ impl Core {
     /// No thread or file descriptor is left.
     pub fn open_on(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
         let boot_id = boot_id(&*disk)?;
+        let disk = Arc::new(WatchedDisk(disk));
         let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
+        let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
         let cutter = CutterSettings {
             block_after: settings.block_after,
@@ -100,6 +103,7 @@ impl Core {
             Arc::clone(&store),
             settings.clock.clone(),
             Arc::clone(&counters),
+            &stalls,
             settings.pipe_budget_bytes,
             cutter,
         )?;
@@ -108,6 +112,7 @@ impl Core {
             store,
             intake,
             counters,
+            stalls,
             record_fault: Fault::default(),
             is_closed: AtomicBool::new(false),
         };
@@ -262,16 +267,32 @@ impl Core {
 
     /// What keeps entries from being stored or read, or sessions from being found again, as a sentence.
     pub fn fault(&self) -> Option<String> {
-        self.store
-            .fault()
+        self.stall_seconds()
+            .map(|seconds| format!("the disk has not answered for {seconds} s"))
+            .or_else(|| self.store.fault())
             .or_else(|| self.intake.fault())
             .or_else(|| self.record_fault.get())
             // The last: it stays, and must hide nothing that comes and goes.
             .or_else(|| self.store.newer())
     }
 
+    /// How long the disk has not answered the intake; `None`: it does.
+    pub fn stall_seconds(&self) -> Option<u64> {
+        self.stalls.look().lasting.map(|lasting| lasting.as_secs())
+    }
+
     /// What has been counted since the start.
     pub fn statistics(&self) -> Vec<(&'static str, u64)> {
+        let stalled = self.stalls.look();
+        for (counter, value) in [
+            (&self.counters.disk_stalls_total, stalled.count),
+            (
+                &self.counters.disk_stall_seconds_total,
+                stalled.total.as_secs(),
+            ),
+        ] {
+            counter.store(value, Ordering::Relaxed);
+        }
         self.counters.snapshot()
     }
 

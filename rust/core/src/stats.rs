@@ -37,6 +37,10 @@ counters! {
     block_stored_bytes_total,
     /// Times that an operation on the store failed.
     storage_errors_total,
+    /// Times that the disk did not answer the intake.
+    disk_stalls_total,
+    /// Seconds that these have taken.
+    disk_stall_seconds_total,
     /// Bytes by which all FIFOs together are larger than the kernel's default.
     pipe_budget_used_bytes,
     /// FIFOs that are attached.

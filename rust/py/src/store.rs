@@ -103,6 +103,10 @@ impl Store {
         self.0.fault()
     }
 
+    fn stall_seconds(&self) -> Option<u64> {
+        self.0.stall_seconds()
+    }
+
     fn statistics(&self) -> HashMap<&'static str, u64> {
         self.0.statistics().into_iter().collect()
     }

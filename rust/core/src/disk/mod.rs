@@ -8,9 +8,11 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 mod names;
+mod stall;
 mod system;
 
 pub(crate) use names::{numbered_name, parse_numbered_name};
+pub use stall::{Stalled, Stalls, WatchedDisk};
 pub use system::SystemDisk;
 
 /// How to open a file.

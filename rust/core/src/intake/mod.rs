@@ -28,6 +28,7 @@ pub use cutter::CutterSettings;
 pub use fifo::{find_fifo, open_fifo};
 
 use crate::clock::Clock;
+use crate::disk::Stalls;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::Counters;
@@ -119,6 +120,7 @@ impl Intake {
         store: Arc<Store>,
         clock: Clock,
         counters: Arc<Counters>,
+        stalls: &Arc<Stalls>,
         pipe_budget_bytes: u64,
         settings: CutterSettings,
     ) -> Result<Self> {
@@ -143,8 +145,8 @@ impl Intake {
         let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
         let run_cutter = Arc::clone(&cutter);
         let threads = vec![
-            spawn("logboom-intake", move || reactor.run()).map_err(failed)?,
-            spawn("logboom-cutter", move || run_cutter.run()).map_err(failed)?,
+            spawn("logboom-intake", stalls, move || reactor.run()).map_err(failed)?,
+            spawn("logboom-cutter", stalls, move || run_cutter.run()).map_err(failed)?,
         ];
         Ok(Self {
             inbox,
@@ -227,6 +229,16 @@ impl Intake {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+fn spawn(
+    name: &str,
+    stalls: &Arc<Stalls>,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let stalls = Arc::clone(stalls);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            stalls.watch_this_thread();
+            run();
+        })
 }

@@ -1,0 +1,192 @@
+//! A disk that does not answer, without any error.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod support;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
+use support::{Host, Line, line};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Whether the disk is frozen, and who waits for it.
+#[derive(Debug, Default)]
+struct Frost {
+    is_frozen: Mutex<bool>,
+    thawed: Condvar,
+}
+
+impl Frost {
+    fn wait(&self) {
+        let frozen = self.is_frozen.lock().unwrap();
+        drop(self.thawed.wait_while(frozen, |frozen| *frozen).unwrap());
+    }
+
+    fn set(&self, is_frozen: bool) {
+        *self.is_frozen.lock().unwrap() = is_frozen;
+        self.thawed.notify_all();
+    }
+}
+
+/// A file system that can be frozen: reading goes on, whatever changes something waits.
+#[derive(Clone, Debug, Default)]
+struct FrozenDisk(Arc<Frost>);
+
+#[derive(Debug)]
+struct FrozenFile(Arc<Frost>, Box<dyn DiskFile>);
+
+impl Disk for FrozenDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        if mode == OpenMode::Create {
+            self.0.wait();
+        }
+        let file = SystemDisk.open(path, mode)?;
+        Ok(Box::new(FrozenFile(Arc::clone(&self.0), file)))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.wait();
+        SystemDisk.create_folder(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
+        SystemDisk.list(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.wait();
+        SystemDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.wait();
+        SystemDisk.remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.wait();
+        SystemDisk.remove_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.wait();
+        SystemDisk.sync_folder(path)
+    }
+}
+
+impl DiskFile for FrozenFile {
+    fn bytes(&self) -> io::Result<u64> {
+        self.1.bytes()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.1.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.wait();
+        self.1.write_all_at(bytes, offset)
+    }
+
+    fn splice_from(&self, pipe: BorrowedFd<'_>, offset: u64, most: usize) -> io::Result<usize> {
+        self.0.wait();
+        self.1.splice_from(pipe, offset, most)
+    }
+
+    fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.0.wait();
+        self.1.reserve(offset, bytes)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.wait();
+        self.1.truncate(bytes)
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        self.1.lock()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.wait();
+        self.1.sync()
+    }
+}
+
+/// Thaws the disk whatever becomes of the test, or its core could not end.
+struct Thaw(FrozenDisk);
+
+impl Drop for Thaw {
+    fn drop(&mut self) {
+        self.0.0.set(false);
+    }
+}
+
+fn lines(text: &str) -> Vec<Line> {
+    (0..100)
+        .map(|number| line(number, format!("{text} {number}")))
+        .collect()
+}
+
+fn counted(host: &Host, name: &str) -> u64 {
+    let all = host.core().statistics();
+    all.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+fn stalls(host: &Host) -> (u64, u64) {
+    (
+        counted(host, "disk_stalls_total"),
+        counted(host, "disk_stall_seconds_total"),
+    )
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_a_fault_as_long_as_it_lasts_and_is_counted() {
+    let disk = FrozenDisk::default();
+    let mut host = Host::new();
+    host.core = None;
+    host.start_on(Arc::new(disk.clone()));
+    let thaw = Thaw(disk.clone());
+    let mut container = host.run("web");
+    let (before, meanwhile) = (lines("before"), lines("meanwhile"));
+    container.print(&before);
+    assert!(host.read_all("web") == before);
+    assert_eq!((stalls(&host), host.core().stall_seconds()), ((0, 0), None));
+
+    // The cutter is held by the sync of what was printed before, the reactor by what is printed now: that is one stall.
+    disk.0.set(true);
+    container.print(&meanwhile);
+    wait_until("a stall", || host.core().stall_seconds().is_some());
+    wait_until("that it is longer", || {
+        host.core()
+            .stall_seconds()
+            .is_some_and(|seconds| seconds > 3)
+    });
+    let fault = host.core().fault().unwrap();
+    assert!(
+        fault.starts_with("the disk has not answered for "),
+        "{fault}"
+    );
+    let (count, seconds) = stalls(&host);
+    assert!(count == 1 && seconds > 3, "{count} in {seconds} s");
+
+    drop(thaw);
+    wait_until("the end", || host.core().stall_seconds().is_none());
+    assert_eq!(host.core().fault(), None);
+    assert!(host.read_all("web") == [before, meanwhile].concat());
+    let (count, seconds) = stalls(&host);
+    assert!(count == 1 && seconds > 3, "{count} in {seconds} s");
+}
