@@ -1,13 +1,16 @@
 """The service's own log: short lines on stderr, which in the plugin land in dockerd's log.
 
+A line is dropped rather than waited for: the loop that says it serves all containers, and dockerd may not read its end just now.
+
 What containers print never goes there, nor do request bodies and environment values: dockerd's log is a log of a
 container's host, read by others than the container's owner.
 """
 
 import logging
+import select
 import sys
 import traceback
-from typing import Final
+from typing import Final, TextIO
 
 __all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "start_log"]
 
@@ -23,7 +26,8 @@ LEVELS: Final = {
 """By the name that ``LOGBOOM_LOG_LEVEL`` takes."""
 
 LINE_LIMIT: Final = 1000
-"""Characters in a line; dockerd reads a plugin's stderr line by line, and a name from outside may be of any length."""
+"""Characters in a line; dockerd reads a plugin's stderr line by line, and a name from outside may be of any length. In UTF-8 they
+fit into ``PIPE_BUF``, 4096 bytes, for which a pipe has room that polls writable."""
 
 
 class _Formatter(logging.Formatter):
@@ -38,6 +42,39 @@ class _Formatter(logging.Formatter):
         return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 3] + "..."
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to stderr as long as somebody takes it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:  # type: ignore[explicit-override]
+        if self._dropped and _has_room(self.stream):
+            told = logging.makeLogRecord(
+                {
+                    "levelname": "WARNING",
+                    "msg": "%d lines were dropped since nobody took them",
+                    "args": (self._dropped,),
+                }
+            )
+            self._dropped = 0
+            super().emit(told)
+        if _has_room(self.stream):
+            super().emit(record)
+        else:
+            self._dropped += 1
+
+
+def _has_room(stream: TextIO) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream, select.POLLOUT)
+    except OSError:
+        return True  # no file: a test's
+    return bool(poll.poll(0))
+
+
 def start_log(level_name: str) -> None:
     """Send the log to stderr, from this level on. Calling it again only changes the level.
 
@@ -45,7 +82,7 @@ def start_log(level_name: str) -> None:
         level_name: one of ``LEVELS``.
     """
     if not any(isinstance(handler.formatter, _Formatter) for handler in ROOT.handlers):
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Handler(sys.stderr)
         handler.setFormatter(_Formatter())
         ROOT.addHandler(handler)
     ROOT.propagate = False

@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 
 import pytest
 
@@ -58,3 +59,25 @@ def test_a_broken_stderr_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", _Broken())
     start_log("info")
     ROOT.error("nobody hears it")
+
+
+def test_a_line_is_dropped_when_nobody_takes_it_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """dockerd was busy with a disk of its own, and the service waited with it."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb", buffering=0) as taken, os.fdopen(write_end, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        start_log("info")
+        # Hangs here, in the test's own time limit, when it waits.
+        for number in range(1000):
+            ROOT.info("%d %s", number, "x" * 500)
+        said = taken.read(1 << 20).decode().splitlines()
+        assert 50 < len(said) < 1000
+        assert [line.split()[1] for line in said] == [str(number) for number in range(len(said))]
+        ROOT.info("heard")
+        lost = 1000 - len(said)
+        assert taken.read(1 << 20).decode().splitlines() == [
+            f"warning {lost} lines were dropped since nobody took them",
+            "info heard",
+        ]
