@@ -14,8 +14,8 @@ import trio
 
 from logboom.app import BEAT_SECONDS, HANG_SECONDS
 from tests.crash.numbered import Verdict
+from tests.crash.patient import PatientDocker, read_verdict
 from tests.crash.sick_service import HANGS
-from tests.crash.test_service_kills import PatientDocker, read_verdict
 from tests.crash.writers import POLL_S, Writer
 from tests.support.fake_docker import FakeContainer, FakeDocker, container_info
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 import trio
@@ -18,7 +17,8 @@ from tests.conformance.oracle import Query
 from tests.conformance.socket_stage import socket_stage
 from tests.conformance.worker import Worker
 from tests.crash.numbered import FrameCheck, NumberedFrames, Verdict
-from tests.crash.writers import POLL_S, Writer, all_kinds
+from tests.crash.patient import PatientDocker, read_verdict
+from tests.crash.writers import POLL_S, all_kinds
 from tests.support.fake_docker import FakeDocker, container_info
 
 KILLS = int(os.environ.get("LOGBOOM_TEST_SERVICE_KILLS", "50"))
@@ -28,10 +28,8 @@ LIFE_S = 0.7
 BURST = 20_000
 """Lines: about a megabyte, so that it stands in a full FIFO for most of the time."""
 
-ANSWER_DEADLINE_S = 300
-"""A backstop, like the next one, which is less than pytest's own: that would leave processes behind."""
-
 DEADLINE_S = 540
+"""A backstop, less than pytest's own: that would leave processes behind."""
 
 
 @pytest.fixture
@@ -40,29 +38,6 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="logboom-", dir="/var/tmp"))
     yield path
     shutil.rmtree(path)
-
-
-@dataclass(frozen=True, slots=True)
-class PatientDocker(FakeDocker):
-    """Tries again when the plugin dies before it answers, as dockerd does: without the request's body."""
-
-    async def call_checked(  # type: ignore[explicit-override]  # typing has the mark from 3.12 on
-        self, path: str, document: object = None
-    ) -> Any:
-        body: bytes | None = None
-        with trio.fail_after(ANSWER_DEADLINE_S):
-            while True:
-                try:
-                    answer = await self.call(path, document, body=body)
-                except (EOFError, trio.BrokenResourceError):
-                    # A container's start fails then, and its user tries once more.
-                    body = b"" if path == "/LogDriver.StopLogging" else None
-                    continue
-                # The worker that began the session died before it could say so.
-                assert answer.status in {200, 503}, answer
-                if answer.status == 200:
-                    assert not answer.error or "already" in answer.error, answer.error
-                    return answer.document
 
 
 @dataclass
@@ -96,14 +71,6 @@ class Follower:
                 self.wrong.append(check.wrong[:3])
             if check.first is not None and check.count:
                 self.last = check.first + check.count - 1
-
-
-async def read_verdict(docker: FakeDocker, writer: Writer) -> Verdict:
-    check = FrameCheck(writer.frames)
-    async with docker.open_logs(container_info(writer.container_id)) as reading:
-        async for piece in reading.connection.body():
-            check.feed(piece)
-    return check.verdict(writer.logged)
 
 
 async def kill_again_and_again(

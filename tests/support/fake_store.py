@@ -100,6 +100,7 @@ class FakeStore:
     on_stop: Callable[[], None] = lambda: None
     on_read: Callable[[], None] = lambda: None
     on_next: Callable[[], None] = lambda: None
+    on_has_log: Callable[[], None] = lambda: None
     on_close: Callable[[], None] = lambda: None
 
     def start_session(self, **arguments: Any) -> None:
@@ -148,6 +149,7 @@ class FakeStore:
         return reader
 
     def has_log(self, *, container_id: str) -> bool:
+        self.on_has_log()
         return container_id in self.entries
 
     def fault(self) -> str | None:

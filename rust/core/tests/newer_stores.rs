@@ -70,6 +70,7 @@ fn it_stays_as_it_is_and_new_entries_are_kept_beside_it() {
     );
     host.start();
     assert!(host.read_all("old").is_empty());
+    assert!(!host.core().has_log("old").unwrap());
     let mut container = host.run("new");
     container.print(&new);
     assert!(host.read_all("new") == new);

@@ -188,6 +188,17 @@ async def test_a_mistaken_option_hides_no_log_that_is_there_already(
     assert "max-file" in caplog.text
 
 
+async def test_a_mistaken_option_hides_no_log_that_may_be_there(
+    docker: FakeDocker, store: FakeStore
+) -> None:
+    def fail() -> None:
+        raise _core.StorageError("cannot list /x: Input/output error")
+
+    store.on_has_log = fail
+    await docker.start_container("c1", {"max-sise": "1m"})
+    assert len(store.sessions) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
