@@ -7,6 +7,8 @@ CARGO_FLAGS ?= --locked
 ARGUMENTS ?= all
 # How long `make fuzz` spends on each target.
 SECONDS ?= 20
+# How often `make soak` kills the worker.
+KILLS ?= 1000
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
@@ -71,6 +73,13 @@ test-python: develop
 test-docker: develop plugin
 	@$(SETUP) engine compose
 	LOGBOOM_TEST_ENGINES="$(ENGINES)" pytest -m docker
+
+.PHONY: soak  ## Kills the worker on an engine, KILLS=1000 times, under a hundred quiet containers and some busy ones
+soak: ENGINES = 20.10
+soak: develop plugin
+	@$(SETUP) engine
+	LOGBOOM_TEST_ENGINES="$(ENGINES)" LOGBOOM_TEST_KILLS="$(KILLS)" LOGBOOM_TEST_QUIET=100 \
+		pytest -m docker tests/docker/test_worker_kills.py
 
 .PHONY: test-engines  ## test-docker with the newest engine besides
 test-engines:
