@@ -55,6 +55,15 @@ def with_a_damaged_format(_engine: Engine, store: Path) -> Iterator[None]:
 
 
 @contextmanager
+def written_by_a_newer_version(_engine: Engine, store: Path) -> Iterator[None]:
+    path = store / "format"
+    kept = path.read_bytes()
+    path.write_text("logboom store 1000\n")
+    yield
+    path.write_bytes(kept)
+
+
+@contextmanager
 def held_by_another_process(_engine: Engine, store: Path) -> Iterator[None]:
     with (store / "lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,6 +98,7 @@ BREAKS: dict[Break, str] = {
     full: "No space left",
     read_only: "Read-only file system",
     with_a_damaged_format: "names no format",
+    written_by_a_newer_version: "has format 1000",
     held_by_another_process: "lock",
     with_an_unreadable_setting: "",
     with_many_ended_streams: "",
