@@ -124,7 +124,11 @@ impl Disk for MemoryDisk {
             .filter_map(|(file, content)| {
                 let name = file.file_name()?.to_str()?.to_owned();
                 let bytes = content.lock().ok()?.len() as u64;
-                Some(Listed { name, bytes })
+                Some(Listed {
+                    name,
+                    bytes,
+                    modified_ns: 0,
+                })
             })
             .collect();
         if listed.is_empty() {
@@ -151,6 +155,10 @@ impl Disk for MemoryDisk {
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
     }
 }
 

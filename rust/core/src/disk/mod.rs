@@ -33,6 +33,8 @@ pub struct Listed {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+    /// When its content was last changed.
+    pub modified_ns: i64,
 }
 
 /// The file system calls that the store needs.
@@ -41,7 +43,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>>;
     /// Makes a folder (0700) and its parents; it may be there.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
-    /// What a folder holds, in no order; subfolders have size 0.
+    /// What a folder holds, in no order; subfolders have size and time 0.
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>>;
     /// Gives a file another name, in place of what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -51,6 +53,8 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder survive a power cut.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// What is free on a folder's file system, without what is reserved for root.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file.

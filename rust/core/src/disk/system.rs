@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
@@ -49,14 +49,22 @@ impl Disk for SystemDisk {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            let bytes = match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => 0,
-                Ok(metadata) => metadata.len(),
-                // Removed since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+            // A hundred thousand subfolders are listed without a look at each.
+            let (bytes, modified_ns) = if entry.file_type()?.is_dir() {
+                (0, 0)
+            } else {
+                match entry.metadata() {
+                    Ok(metadata) => (metadata.len(), modified_ns(&metadata)),
+                    // Removed since it was listed.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
             };
-            listed.push(Listed { name, bytes });
+            listed.push(Listed {
+                name,
+                bytes,
+                modified_ns,
+            });
         }
         Ok(listed)
     }
@@ -76,6 +84,18 @@ impl Disk for SystemDisk {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+}
+
+fn modified_ns(metadata: &fs::Metadata) -> i64 {
+    metadata
+        .mtime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(metadata.mtime_nsec())
 }
 
 impl DiskFile for SystemFile {

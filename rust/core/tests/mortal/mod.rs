@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
@@ -20,6 +20,9 @@ struct Life {
     reserves: AtomicI64,
     refuses_cuts: AtomicBool,
     fails_syncs: AtomicBool,
+    /// No space is reserved before a segment is removed.
+    is_full: AtomicBool,
+    free_bytes: AtomicU64,
     reads: AtomicUsize,
 }
 
@@ -45,6 +48,8 @@ impl Default for MortalDisk {
             reserves: AtomicI64::new(i64::MAX),
             refuses_cuts: AtomicBool::new(false),
             fails_syncs: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            free_bytes: AtomicU64::new(u64::MAX),
             reads: AtomicUsize::new(0),
         }))
     }
@@ -72,6 +77,20 @@ impl MortalDisk {
     /// Space is reserved so many times, then the disk is full.
     pub(crate) fn be_full_after(&self, reserves: i64) {
         self.0.reserves.store(reserves, Ordering::SeqCst);
+    }
+
+    /// The disk is full until a segment is removed.
+    pub(crate) fn be_full_until_a_segment_goes(&self) {
+        self.0.is_full.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.is_full.load(Ordering::SeqCst)
+    }
+
+    /// So much is free, whatever is removed.
+    pub(crate) fn set_free_bytes(&self, bytes: u64) {
+        self.0.free_bytes.store(bytes, Ordering::SeqCst);
     }
 
     /// Syncing a segment fails, or not any more.
@@ -136,6 +155,9 @@ impl Disk for MortalDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         if self.0.spend() {
             SystemDisk.remove_file(path)?;
+            if path.extension().is_some_and(|suffix| suffix == "zst") {
+                self.0.is_full.store(false, Ordering::SeqCst);
+            }
         }
         Ok(())
     }
@@ -149,6 +171,10 @@ impl Disk for MortalDisk {
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.0.free_bytes.load(Ordering::SeqCst))
     }
 }
 
@@ -211,7 +237,8 @@ impl DiskFile for MortalFile {
     }
 
     fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
-        if self.life.reserves.fetch_sub(1, Ordering::SeqCst) <= 0 {
+        let is_full = self.life.is_full.load(Ordering::SeqCst);
+        if is_full || self.life.reserves.fetch_sub(1, Ordering::SeqCst) <= 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
         match &self.file {
