@@ -13,6 +13,7 @@
 //! A store that cannot be opened is a *fault*, not an end: streams stay unopened, which makes readers fail with the fault
 //! and the intake drop and count, and each later call tries again.
 
+mod budget;
 mod record;
 mod root;
 
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use budget::{Budget, Held};
 pub use record::{new_session_id, read_records, remove_record, write_record};
 
 use crate::disk::{Disk, is_missing};
