@@ -151,11 +151,8 @@ impl Core {
             let session = Arc::new(session);
             match self.find_fifo(&session) {
                 Ok((fifo, path)) => {
-                    let stream = self.store.stream(&session.facts.container_id).ok();
-                    if let Some(stream) = &stream {
-                        // ORDER: each stream knows all its sessions before anything of it is cut, or facts are lost.
-                        stream.begin_session(&session);
-                    }
+                    // ORDER: each stream knows all its sessions before anything of it is cut, or facts are lost.
+                    let stream = self.store.stream_of(&session).ok();
                     found.push((session, stream, fifo, path));
                 }
                 Err(error) => result = result.and(Err(error)),

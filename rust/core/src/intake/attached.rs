@@ -68,8 +68,9 @@ impl Attached {
     ) -> Self {
         let now = Instant::now();
         let pipe = PipeSize::new(fifo.as_fd(), &mut shared.budget, now);
+        // A stream that was removed meanwhile has another in its place, which is looked up later.
+        let stream = stream.filter(|stream| stream.begin_session(&session));
         if let Some(stream) = &stream {
-            stream.begin_session(&session);
             // An earlier worker may have left journal bytes.
             shared.cutter.note(stream, now);
         }
@@ -156,8 +157,7 @@ impl Attached {
         let stream = if let Some(stream) = &self.stream {
             Arc::clone(stream)
         } else {
-            let stream = shared.store.stream(self.container_id())?;
-            stream.begin_session(&self.session);
+            let stream = shared.store.stream_of(&self.session)?;
             self.stream = Some(Arc::clone(&stream));
             stream
         };

@@ -6,6 +6,7 @@
 //! DATA/first-sequence              where a stream begins that has no folder; only ever raised
 //! DATA/sync/                       the sync log
 //! DATA/containers/<container id>/  a stream
+//! DATA/containers/.removed-<id>/   a stream that is being removed
 //! ```
 //!
 //! A data folder that a newer version has written is left alone; all this is in `DATA-format1` then.
@@ -15,6 +16,7 @@
 
 mod budget;
 mod record;
+mod removal;
 mod root;
 
 use std::collections::HashMap;
@@ -29,7 +31,7 @@ use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
-use crate::stream::{Boot, Stream};
+use crate::stream::{Boot, Session, Stream};
 use crate::sync_log::{Mark, SyncLog};
 use root::Root;
 
@@ -207,6 +209,30 @@ impl Store {
         Ok(Arc::clone(stream))
     }
 
+    /// The stream of a session, which has begun there.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or the id cannot name a folder.
+    pub fn stream_of(&self, session: &Arc<Session>) -> Result<Arc<Stream>> {
+        loop {
+            let stream = self.stream(&session.facts.container_id)?;
+            // A stream that is removed at this moment is in the map no more when the next look is over.
+            if stream.begin_session(session) {
+                return Ok(stream);
+            }
+        }
+    }
+
+    /// What is free on the store's file system, without what is reserved for root.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn free_bytes(&self) -> Result<u64> {
+        self.disk
+            .free_bytes(&self.data)
+            .map_err(Error::io("look how much is free at", &self.data))
+    }
+
     /// Makes what these streams have survive a power cut. All other streams lie in synced blocks.
     ///
     /// # Errors
@@ -254,6 +280,17 @@ impl Store {
             .retain(|_, stream| Arc::strong_count(stream) > 1 || !stream.is_idle());
     }
 
+    /// Forgets a stream that the caller alone uses.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller gives it up")]
+    pub fn forget_if_idle(&self, stream: Arc<Stream>) {
+        let mut streams = self.streams();
+        let is_known = streams
+            .get(stream.container_id())
+            .is_some_and(|known| Arc::ptr_eq(known, &stream));
+        if is_known && Arc::strong_count(&stream) == 2 && stream.is_idle() {
+            streams.remove(stream.container_id());
+        }
+    }
     /// The ids of all containers that have a folder.
     ///
     /// # Errors
@@ -271,26 +308,5 @@ impl Store {
             .map(|folder| folder.name)
             .filter(|name| check_container_id(name).is_ok())
             .collect())
-    }
-
-    /// Removes a stream that has nothing left, so that an id which comes again begins behind its numbers.
-    ///
-    /// # Errors
-    /// The disk refused; the stream stays as it is.
-    pub fn remove_empty(&self, stream: &Arc<Stream>) -> Result<()> {
-        let mut streams = self.streams();
-        // Whoever holds the stream besides the map and the caller may begin a session on it.
-        if Arc::strong_count(stream) > 2 {
-            return Ok(());
-        }
-        let Some(next_sequence) = stream.next_sequence_if_empty() else {
-            return Ok(());
-        };
-        if let Some(root) = &mut *self.root() {
-            root.raise_first_sequence(next_sequence, &*self.disk)?;
-        }
-        stream.remove_folder()?;
-        streams.remove(stream.container_id());
-        Ok(())
     }
 }

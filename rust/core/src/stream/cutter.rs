@@ -56,6 +56,10 @@ pub struct Counted {
     pub frame_bytes: u64,
     /// Their size as stored.
     pub stored_bytes: u64,
+    /// Segments that the stream's limits have taken.
+    pub deleted_segments: u64,
+    /// Their size.
+    pub deleted_bytes: u64,
 }
 
 impl Tools {
@@ -98,13 +102,16 @@ impl Stream {
     fn try_cut(&self, when: CutWhen, now_ns: i64, tools: &mut Tools) -> Result<()> {
         self.open()?;
         let mut cutting = self.cutting();
+        if self.state().is_removed {
+            return Ok(());
+        }
         // Entries are worth more than facts, and a full disk gets free only when the limits are heeded: each step is tried
         // whatever came of those before.
         let blocks = self.cut_blocks(when, &mut cutting, tools);
         // ORDER: a session's facts before its journal goes, which tells a later worker that they are due.
         let facts = self.write_facts();
         let removed = self.remove_cut_generations(&mut cutting);
-        let limits = self.remove_old_segments(now_ns, &mut cutting);
+        let limits = self.remove_old_segments(now_ns, &mut cutting, tools);
         blocks.and(removed).and(limits).and(facts)
     }
 
@@ -454,7 +461,12 @@ impl Stream {
     }
 
     /// Removes whole segments, oldest first, as far as size and age demand; the newest one only for its age.
-    fn remove_old_segments(&self, now_ns: i64, cutting: &mut Cutting) -> Result<()> {
+    fn remove_old_segments(
+        &self,
+        now_ns: i64,
+        cutting: &mut Cutting,
+        tools: &mut Tools,
+    ) -> Result<()> {
         while let Some(path) = self.next_old_segment(now_ns) {
             if self.state().segments.len() == 1 {
                 self.keep_last_block()?;
@@ -464,7 +476,9 @@ impl Stream {
                 removed.map_err(Error::io("remove", &path))?;
             }
             let mut state = self.state();
-            state.segments.pop_front();
+            let gone = state.segments.pop_front();
+            tools.counted.deleted_segments += 1;
+            tools.counted.deleted_bytes += gone.map_or(0, |segment| segment.bytes);
             if state.segments.is_empty() {
                 cutting.segment = None;
             }

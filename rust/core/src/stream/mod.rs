@@ -17,6 +17,7 @@ mod container;
 mod cutter;
 mod reader;
 mod recover;
+mod retention;
 mod session;
 mod watch;
 
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use cutter::{Counted, CutWhen, Tools};
 pub use reader::{Progress, Query, Reader};
 pub use recover::Resumed;
+pub use retention::Footprint;
 pub(crate) use session::record_file_name;
 pub use session::{Limits, Session, SessionFacts};
 pub use watch::Watcher;
@@ -35,7 +37,7 @@ pub use watch::Watcher;
 use serde::{Deserialize, Serialize};
 
 use crate::block::BlockHeader;
-use crate::disk::{Disk, is_missing};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
 use crate::segment::{BlockPlace, SegmentWriter};
@@ -68,6 +70,8 @@ pub struct Stream {
 #[derive(Debug, Default)]
 struct State {
     is_open: bool,
+    /// Its folder is gone or about to go: no session begins here any more.
+    is_removed: bool,
     /// Oldest first. Only the last one may be open.
     segments: VecDeque<SegmentFacts>,
     /// Generations that do not lie wholly in blocks, oldest first.
@@ -269,13 +273,18 @@ impl Stream {
     }
 
     /// A session begins. Its limits apply to the whole stream from now on. A second beginning changes nothing.
-    pub fn begin_session(&self, session: &Arc<Session>) {
+    ///
+    /// `false`: the stream was removed meanwhile; the store has another one.
+    pub fn begin_session(&self, session: &Arc<Session>) -> bool {
         let mut state = self.state();
-        if state.sessions.iter().any(|other| other.id == session.id) {
-            return;
+        if state.is_removed {
+            return false;
         }
-        state.limits = session.facts.limits;
-        state.sessions.push(Arc::clone(session));
+        if state.sessions.iter().all(|other| other.id != session.id) {
+            state.limits = session.facts.limits;
+            state.sessions.push(Arc::clone(session));
+        }
+        true
     }
 
     /// A session has ended, with all its entries published, one for a torn rest among them. Its followers end.
@@ -360,36 +369,6 @@ impl Stream {
     /// The last cut did not end well.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
-    }
-
-    /// The next sequence number, when neither an entry nor a session is left.
-    pub(crate) fn next_sequence_if_empty(&self) -> Option<u64> {
-        let state = self.state();
-        let is_empty = state.is_open
-            && state.segments.is_empty()
-            && state.chain.is_empty()
-            && state.sessions.is_empty();
-        is_empty.then(|| state.next_sequence())
-    }
-
-    /// Removes the folder of a stream that has no entry left, with the facts and damaged bytes in it.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub(crate) fn remove_folder(&self) -> Result<()> {
-        let listed = self.disk.list(&self.folder);
-        if is_missing(&listed) {
-            return Ok(());
-        }
-        for file in listed.map_err(Error::io("list", &self.folder))? {
-            let path = self.folder.join(file.name);
-            self.disk
-                .remove_file(&path)
-                .map_err(Error::io("remove", &path))?;
-        }
-        self.disk
-            .remove_folder(&self.folder)
-            .map_err(Error::io("remove", &self.folder))
     }
 
     /// Nothing of it is in memory only, so it can be forgotten and opened again.

@@ -1,0 +1,86 @@
+//! Removing a whole stream.
+//!
+//! ```text
+//! 1. `first-sequence` is raised above its numbers, and synced
+//! 2. no session begins on it any more; one that would have gets another stream of the same id
+//! 3. containers/<id>  ->  containers/.removed-<id>        all of it is gone, or nothing
+//! 4. the files in there are removed
+//! ```
+//!
+//! A kill between 3 and 4 leaves a folder that is no stream's; the next scan of the store removes it. A reader goes on
+//! with the file that it has open, and passes over the others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{CONTAINERS, Store};
+use crate::disk::{Disk, is_missing};
+use crate::error::{Error, Result};
+use crate::stream::Stream;
+
+/// No container id begins so.
+const REMOVED_PREFIX: &str = ".removed-";
+
+impl Store {
+    /// Removes a stream in which nothing runs and nothing waits for the cutter, so that an id which comes again begins behind
+    /// its numbers; `false`: something does.
+    ///
+    /// # Errors
+    /// The disk refused. The stream stays as it is, or only files that count for nothing are left.
+    pub fn remove(&self, stream: &Arc<Stream>) -> Result<bool> {
+        stream.open()?;
+        let Some(next_sequence) = stream.next_sequence_at_rest() else {
+            return Ok(false);
+        };
+        if let Some(root) = &mut *self.root() {
+            root.raise_first_sequence(next_sequence, &*self.disk)?;
+        }
+        let folder = stream.folder();
+        let removed = self
+            .data
+            .join(CONTAINERS)
+            .join(format!("{REMOVED_PREFIX}{}", stream.container_id()));
+        // An earlier worker may have been killed in step 4 for the same id.
+        remove_folder(&*self.disk, &removed)?;
+        // ORDER: whoever is given a stream while this is locked cannot find one that is half gone.
+        let mut streams = self.streams();
+        if !stream.retire(next_sequence) {
+            return Ok(false);
+        }
+        let renamed = self.disk.rename(folder, &removed);
+        if renamed.is_err() && !is_missing(&renamed) {
+            stream.reinstate();
+            renamed.map_err(Error::io("remove", folder))?;
+        }
+        streams.remove(stream.container_id());
+        drop(streams);
+        remove_folder(&*self.disk, &removed)?;
+        Ok(true)
+    }
+
+    /// Removes a stream that has nothing left.
+    ///
+    /// # Errors
+    /// As `remove`.
+    pub fn remove_empty(&self, stream: &Arc<Stream>) -> Result<()> {
+        if stream.is_empty() {
+            self.remove(stream)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder of files, if it is there.
+fn remove_folder(disk: &dyn Disk, folder: &Path) -> Result<()> {
+    let listed = disk.list(folder);
+    if is_missing(&listed) {
+        return Ok(());
+    }
+    for file in listed.map_err(Error::io("list", folder))? {
+        let path = folder.join(file.name);
+        disk.remove_file(&path)
+            .map_err(Error::io("remove", &path))?;
+    }
+    disk.remove_folder(folder)
+        .map_err(Error::io("remove", folder))
+}
