@@ -17,7 +17,8 @@ use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::Counters;
 use crate::store::{
-    Store, check_container_id, new_session_id, read_records, remove_record, write_record,
+    Store, StoreLimits, check_container_id, new_session_id, read_records, remove_record,
+    write_record,
 };
 use crate::stream::{Limits, Query, Reader, Session, SessionFacts, record_file_name};
 
@@ -260,6 +261,11 @@ impl Core {
     /// `InvalidArgument`, or what keeps the store from being looked at.
     pub fn has_log(&self, container_id: &str) -> Result<bool> {
         self.store.has_stream(container_id)
+    }
+
+    /// Sets the limits over all streams. They are enforced in the background from now on; without a call there are none.
+    pub fn set_store_limits(&self, limits: StoreLimits) {
+        self.intake.set_limits(limits);
     }
 
     /// What keeps entries from being stored or read, or sessions from being found again, as a sentence.

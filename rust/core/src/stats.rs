@@ -35,6 +35,14 @@ counters! {
     block_frame_bytes_total,
     /// Bytes of these blocks as stored.
     block_stored_bytes_total,
+    /// Segments that a limit has taken: a container's own, or one over the whole store.
+    retention_deleted_segments_total,
+    /// Their bytes, and those of journals of streams that were removed.
+    retention_deleted_bytes_total,
+    /// Bytes that all streams hold now: segments and journals.
+    store_bytes,
+    /// Streams that there are now.
+    store_streams,
     /// Times that an operation on the store failed.
     storage_errors_total,
     /// Times that the disk did not answer the intake.

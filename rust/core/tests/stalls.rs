@@ -77,6 +77,10 @@ impl Disk for FrozenDisk {
         self.0.wait();
         SystemDisk.sync_folder(path)
     }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        SystemDisk.free_bytes(path)
+    }
 }
 
 impl DiskFile for FrozenFile {

@@ -206,6 +206,10 @@ impl Disk for WatchedDisk {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         watch(|| self.0.sync_folder(path))
     }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        watch(|| self.0.free_bytes(path))
+    }
 }
 
 impl DiskFile for WatchedFile {

@@ -12,6 +12,7 @@ use super::cutter::CutterThread;
 use super::dropped::Dropped;
 use super::fifo::unlink_fifo;
 use super::pipe::{PipeBudget, PipeSize};
+use super::room::Room;
 use crate::block::BLOCK_TARGET_BYTES;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -56,6 +57,7 @@ pub(super) struct Attached {
     /// What an earlier worker left of the session is known.
     is_resumed: bool,
     taken_at: Instant,
+    room: Room,
 }
 
 impl Attached {
@@ -84,6 +86,7 @@ impl Attached {
             sink,
             is_resumed: false,
             taken_at: now,
+            room: Room::default(),
         }
     }
 
@@ -208,6 +211,7 @@ impl Attached {
     /// Notes how much a round has taken, and shows it to readers and to the cutter.
     pub(super) fn taken(&mut self, taken_bytes: usize, shared: &mut Shared) {
         self.taken_at = Instant::now();
+        self.room = Room::default();
         self.pipe.taken(
             taken_bytes,
             self.fifo.as_fd(),
@@ -244,12 +248,19 @@ impl Attached {
         }
     }
 
-    /// The store does not take this session's entries: they are dropped and counted until it does again.
+    /// The store does not take this session's entries: they are dropped and counted until it does again. Where the disk is
+    /// full retention is asked first, once: entries stay in the FIFO for the moment that it takes.
     fn refuse(&mut self, error: &Error, shared: &mut Shared) {
-        add(&shared.counters.storage_errors_total, 1);
-        shared.fault.note_error(error);
         let now = Instant::now();
         self.close_journal();
+        if error.is_full() {
+            let is_asked_now = self.room.ask(&shared.cutter, now);
+            if is_asked_now && matches!(self.sink, Sink::Idle(_)) {
+                return;
+            }
+        }
+        add(&shared.counters.storage_errors_total, 1);
+        shared.fault.note_error(error);
         match &mut self.sink {
             Sink::Journal(_) => {}
             Sink::Dropped { dropped, .. } => dropped.tried(now),
@@ -261,6 +272,16 @@ impl Attached {
                 };
             }
         }
+    }
+
+    /// Whether its entries stay in the FIFO since retention makes room for them.
+    pub(super) fn waits_for_room(&self, shared: &Shared) -> bool {
+        matches!(self.sink, Sink::Idle(_)) && self.room.is_awaited(&shared.cutter, Instant::now())
+    }
+
+    /// No time is left to wait for room.
+    pub(super) fn stop_waiting(&mut self) {
+        self.room.stop_waiting();
     }
 
     /// Whether entries are being dropped.
@@ -309,6 +330,7 @@ impl Attached {
     /// Whether something is left that needs a generation before the session can end: entries that were dropped, or a torn
     /// frame, an earlier worker's included. It will never be whole, so what tells of it stands in its place from now on.
     pub(super) fn has_rest(&mut self, shared: &mut Shared) -> bool {
+        self.stop_waiting();
         let stream = self.resume(shared);
         self.publish(shared);
         self.close_journal();

@@ -1,14 +1,16 @@
 //! The thread that cuts blocks: at once where a block is full, and by time.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::retention::Retention;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::{Counters, add};
-use crate::store::Store;
+use crate::store::{Store, StoreLimits};
 use crate::stream::{CutWhen, Stream, Tools};
 
 /// Once a second: a busy stream's rest is cut, a stream that failed is tried again.
@@ -19,9 +21,6 @@ const TICK_BLOCK_BYTES: u64 = 256 << 10;
 
 /// How often streams that nobody uses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-
-/// How often ages are looked at.
-const AGE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What the cutter goes by.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +35,8 @@ struct Queue {
     due: VecDeque<(Arc<Stream>, CutWhen)>,
     /// Streams with journal bytes that are not due yet, and since when.
     pending: HashMap<String, (Arc<Stream>, Instant)>,
+    /// New limits over all streams.
+    limits: Option<StoreLimits>,
     is_shut_down: bool,
 }
 
@@ -54,6 +55,9 @@ pub(super) struct CutterThread {
     settings: CutterSettings,
     queue: Mutex<Queue>,
     bell: Condvar,
+    /// How often somebody found the disk full, and how many of them have been answered: there is room, or none can be made.
+    rooms_asked: AtomicU64,
+    rooms_answered: AtomicU64,
     /// How the last cut went.
     fault: Fault,
 }
@@ -72,6 +76,8 @@ impl CutterThread {
             settings,
             queue: Mutex::default(),
             bell: Condvar::new(),
+            rooms_asked: AtomicU64::new(0),
+            rooms_answered: AtomicU64::new(0),
             fault: Fault::default(),
         }
     }
@@ -108,6 +114,30 @@ impl CutterThread {
         }
     }
 
+    /// Sets the limits over all streams.
+    pub(super) fn set_limits(&self, limits: StoreLimits) {
+        self.queue().limits = Some(limits);
+        self.bell.notify_one();
+    }
+
+    /// Asks that retention makes room on a full disk; returns which question this is.
+    pub(super) fn ask_for_room(&self) -> u64 {
+        let queue = self.queue();
+        let question = self.rooms_asked.fetch_add(1, Ordering::Relaxed) + 1;
+        drop(queue);
+        self.bell.notify_one();
+        question
+    }
+
+    /// Whether retention has done what it can for a question.
+    pub(super) fn has_answered(&self, question: u64) -> bool {
+        self.rooms_answered.load(Ordering::Relaxed) >= question
+    }
+
+    fn is_asked(&self) -> bool {
+        self.rooms_asked.load(Ordering::Relaxed) > self.rooms_answered.load(Ordering::Relaxed)
+    }
+
     pub(super) fn shut_down(&self) {
         self.queue().is_shut_down = true;
         self.bell.notify_one();
@@ -117,10 +147,13 @@ impl CutterThread {
         let mut tools = Tools::default();
         let mut ticked = Instant::now();
         let mut forgot = ticked;
-        let mut aged = ticked;
+        let mut retention = Retention::new(self.clock.now_ns(), ticked);
         loop {
-            match self.wait(ticked) {
-                Next::Cut(stream, when) => self.cut(&stream, when, &mut tools),
+            match self.wait(ticked, retention.is_busy()) {
+                Next::Cut(stream, when) => {
+                    self.cut(&stream, when, &mut tools);
+                    retention.note(&stream);
+                }
                 Next::LookAtTime => {}
                 Next::End => break,
             }
@@ -128,15 +161,15 @@ impl CutterThread {
             if now.duration_since(ticked) >= TICK {
                 ticked = now;
                 self.tick(now, &mut tools);
+                for (stream, _) in self.pending() {
+                    retention.note(&stream);
+                }
             }
             if now.duration_since(forgot) >= FORGET_EVERY {
                 forgot = now;
                 self.store.forget_idle();
             }
-            if now.duration_since(aged) >= AGE_EVERY {
-                aged = now;
-                self.count_error(&self.enforce_ages(&mut tools));
-            }
+            self.retain(&mut retention, now, &mut tools);
         }
         // Last round: what is in memory of this thread must be on disk when the process ends.
         for stream in self.store.loaded() {
@@ -146,7 +179,7 @@ impl CutterThread {
     }
 
     /// Waits until a stream is due, or something by time.
-    fn wait(&self, ticked: Instant) -> Next {
+    fn wait(&self, ticked: Instant, is_busy: bool) -> Next {
         let mut queue = self.queue();
         loop {
             if let Some((stream, when)) = queue.due.pop_front() {
@@ -154,6 +187,9 @@ impl CutterThread {
             }
             if queue.is_shut_down {
                 return Next::End;
+            }
+            if is_busy || queue.limits.is_some() || self.is_asked() {
+                return Next::LookAtTime;
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
             let sleep = if queue.pending.is_empty() {
@@ -203,6 +239,17 @@ impl CutterThread {
         );
         // After a cut of all the segment is synced; else the next tick sees to that.
         let is_done = result.is_ok() && when == CutWhen::All && stream.uncut_bytes() == 0;
+        add(
+            &self.counters.retention_deleted_segments_total,
+            counted.deleted_segments,
+        );
+        add(
+            &self.counters.retention_deleted_bytes_total,
+            counted.deleted_bytes,
+        );
+        if result.as_ref().is_err_and(Error::is_full) {
+            self.ask_for_room();
+        }
         self.count_error(&result);
         let mut queue = self.queue();
         if is_done {
@@ -228,16 +275,37 @@ impl CutterThread {
         }
     }
 
-    /// Looks at the age of everything in the store, and removes streams that have nothing left.
-    fn enforce_ages(&self, tools: &mut Tools) -> Result<()> {
-        for container_id in self.store.container_ids()? {
-            let stream = self.store.stream(&container_id)?;
-            self.cut(&stream, CutWhen::Full, tools);
-            self.store.remove_empty(&stream)?;
-            drop(stream);
-            // One at a time in memory, however many there are.
-            self.store.forget_idle();
+    /// Does a part of what the limits over all streams demand, so that no cut waits for the rest.
+    fn retain(&self, retention: &mut Retention, now: Instant, tools: &mut Tools) {
+        let limits = self.queue().limits.take();
+        let question = self.rooms_asked.load(Ordering::Relaxed);
+        if let Some(limits) = limits {
+            retention.set_limits(limits, now);
         }
-        Ok(())
+        retention.plan(&self.store, self.clock.now_ns(), now, self.is_asked());
+        let result = retention.work(&self.store, self.clock.now_ns(), now, |stream| {
+            // What an ended stream has in its journal will not become more.
+            let when = if stream.is_active() {
+                CutWhen::Full
+            } else {
+                CutWhen::All
+            };
+            self.cut(stream, when, tools);
+        });
+        if !retention.makes_room() {
+            self.rooms_answered.store(question, Ordering::Relaxed);
+        }
+        if result.is_err() {
+            self.count_error(&result);
+        }
+        let deleted = retention.take_deleted();
+        add(
+            &self.counters.retention_deleted_segments_total,
+            deleted.segments,
+        );
+        add(&self.counters.retention_deleted_bytes_total, deleted.bytes);
+        let (bytes, count) = retention.held();
+        self.counters.store_bytes.store(bytes, Ordering::Relaxed);
+        self.counters.store_streams.store(count, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,7 @@
 //! Two threads, and nothing of one waits for the other:
 //!
 //! * the *reactor* waits for all FIFOs at once and splices what they hold into the journals;
-//! * the *cutter* turns journals into blocks, and looks after what is due by time.
+//! * the *cutter* turns journals into blocks, and looks after what is due by time and what the store may hold.
 //!
 //! Callers talk to the reactor through a queue and an eventfd. What they ask is done between two rounds over the FIFOs, in
 //! well under a millisecond unless the disk stalls.
@@ -14,6 +14,8 @@ mod dropped;
 mod fifo;
 mod pipe;
 mod reactor;
+mod retention;
+mod room;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,7 +34,7 @@ use crate::disk::Stalls;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::Counters;
-use crate::store::Store;
+use crate::store::{Store, StoreLimits};
 use crate::stream::{Session, Stream};
 use attached::Shared;
 use cutter::CutterThread;
@@ -159,6 +161,11 @@ impl Intake {
     /// Why entries are being dropped, or not compressed.
     pub fn fault(&self) -> Option<String> {
         self.fault.get().or_else(|| self.cutter.fault())
+    }
+
+    /// Sets the limits over all streams.
+    pub fn set_limits(&self, limits: StoreLimits) {
+        self.cutter.set_limits(limits);
     }
 
     /// Sends a command and waits until it is done; `None` when the reactor has ended.

@@ -131,7 +131,9 @@ impl Reactor {
             .map(|event| event.data.u64())
             .filter(|&key| key != INBOX)
         {
-            is_busy |= self.is_others_turn(key) || self.round(key) != Round::Empty;
+            is_busy |= self.is_others_turn(key)
+                || self.waits_for_room(key)
+                || self.round(key) != Round::Empty;
         }
         is_busy
     }
@@ -172,6 +174,9 @@ impl Reactor {
                 Command::Stop { file, done } => {
                     let keys = self.keys(|attached| attached.file() == file);
                     for &key in &keys {
+                        if let Some(attached) = self.attached.get_mut(&key) {
+                            attached.stop_waiting();
+                        }
                         while self.round(key) == Round::Taken {}
                         self.end(key, false);
                     }
@@ -230,6 +235,12 @@ impl Reactor {
             })
     }
 
+    fn waits_for_room(&self, key: u64) -> bool {
+        self.attached
+            .get(&key)
+            .is_some_and(|attached| attached.waits_for_room(&self.shared))
+    }
+
     /// Takes what one FIFO holds now. What comes in meanwhile waits for the next round: a busy writer would be followed entry by
     /// entry, which costs it and us more than all the rest, and would keep the other FIFOs waiting.
     fn round(&mut self, key: u64) -> Round {
@@ -240,6 +251,9 @@ impl Reactor {
         let mut taken_bytes = 0;
         let mut round = Round::Empty;
         loop {
+            if attached.waits_for_room(&self.shared) {
+                break;
+            }
             if attached.needs_generation(Instant::now()) {
                 self.begin(&mut attached);
             }

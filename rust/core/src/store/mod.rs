@@ -15,6 +15,8 @@
 //! and the intake drop and count, and each later call tries again.
 
 mod budget;
+mod census;
+mod limits;
 mod record;
 mod removal;
 mod root;
@@ -25,9 +27,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use budget::{Budget, Held};
+pub use census::{Census, PackedId, Scan};
+pub use limits::StoreLimits;
 pub use record::{new_session_id, read_records, remove_record, write_record};
 
-use crate::disk::{Disk, is_missing};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
@@ -290,23 +294,5 @@ impl Store {
         if is_known && Arc::strong_count(&stream) == 2 && stream.is_idle() {
             streams.remove(stream.container_id());
         }
-    }
-    /// The ids of all containers that have a folder.
-    ///
-    /// # Errors
-    /// The store cannot be opened or listed.
-    pub fn container_ids(&self) -> Result<Vec<String>> {
-        self.open()?;
-        let path = self.containers();
-        let listed = self.disk.list(&path);
-        if is_missing(&listed) {
-            return Ok(Vec::new());
-        }
-        let listed = listed.map_err(Error::io("list", &path))?;
-        Ok(listed
-            .into_iter()
-            .map(|folder| folder.name)
-            .filter(|name| check_container_id(name).is_ok())
-            .collect())
     }
 }

@@ -13,7 +13,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CONTAINERS, Store};
+use super::Store;
 use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::stream::Stream;
@@ -36,10 +36,7 @@ impl Store {
             root.raise_first_sequence(next_sequence, &*self.disk)?;
         }
         let folder = stream.folder();
-        let removed = self
-            .data
-            .join(CONTAINERS)
-            .join(format!("{REMOVED_PREFIX}{}", stream.container_id()));
+        let removed = self.folder(&format!("{REMOVED_PREFIX}{}", stream.container_id()));
         // An earlier worker may have been killed in step 4 for the same id.
         remove_folder(&*self.disk, &removed)?;
         // ORDER: whoever is given a stream while this is locked cannot find one that is half gone.
@@ -67,6 +64,14 @@ impl Store {
             self.remove(stream)?;
         }
         Ok(())
+    }
+
+    /// Removes what an earlier worker has left of a stream that it was removing.
+    pub(super) fn finish_removal(&self, name: &str) -> Result<()> {
+        if !name.starts_with(REMOVED_PREFIX) {
+            return Ok(());
+        }
+        remove_folder(&*self.disk, &self.folder(name))
     }
 }
 
