@@ -141,6 +141,25 @@ class Store:
             StorageError: the store cannot be looked at.
         """
 
+    def set_limits(
+        self,
+        *,
+        max_bytes: int | None,
+        min_free_bytes: int | None,
+        max_streams: int | None,
+        keep_ended_s: int | None,
+    ) -> None:
+        """Set the limits over all streams, in place of those set before; without a call there are none.
+
+        They are enforced in the background, at once and from now on (``docs/retention.md``). ``None`` is no limit.
+
+        Args:
+            max_bytes: what all streams together may take, segments and journals.
+            min_free_bytes: what is kept free on the file system of the data folder, while the store holds more than that.
+            max_streams: how many streams there may be; only ended ones go.
+            keep_ended_s: an ended stream goes when its newest entry is older.
+        """
+
     def fault(self) -> str | None:
         """What keeps the store from taking entries or from giving them all back, as a sentence; ``None`` when all is well.
 

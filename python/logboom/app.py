@@ -51,12 +51,19 @@ _log: Final = logging.getLogger(__name__)
 
 def open_store(settings: Settings) -> Store:
     """Open the core's store. May block."""
-    return _core.Store.open(
+    store = _core.Store.open(
         data=settings.data,
         fifo_root=settings.fifo_root,
         block_seconds=settings.block_seconds,
         pipe_budget_bytes=settings.pipe_budget_bytes,
     )
+    store.set_limits(
+        max_bytes=settings.max_bytes,
+        min_free_bytes=settings.min_free_bytes,
+        max_streams=settings.max_streams,
+        keep_ended_s=settings.keep_ended_s,
+    )
+    return store
 
 
 def run(

@@ -43,6 +43,11 @@ class Settings:
     max_file: int
     max_age_s: int | None
     compress: bool
+    max_bytes: int | None
+    """What all streams together may take; the next three are limits over all streams, too."""
+    min_free_bytes: int | None
+    max_streams: int
+    keep_ended_s: int | None
     block_seconds: int
     pipe_budget_bytes: int
     log_level: str
@@ -101,6 +106,10 @@ SETTINGS: Final = (
     Setting("LOGBOOM_MAX_FILE", "max_file", "5", parse_count),
     Setting("LOGBOOM_MAX_AGE", "max_age_s", "-1", parse_unlimited_duration_s),
     Setting("LOGBOOM_COMPRESS", "compress", "true", parse_boolean),
+    Setting("LOGBOOM_MAX_BYTES", "max_bytes", "-1", parse_unlimited_size_bytes),
+    Setting("LOGBOOM_MIN_FREE_BYTES", "min_free_bytes", "1g", parse_unlimited_size_bytes),
+    Setting("LOGBOOM_MAX_STREAMS", "max_streams", "100000", parse_count),
+    Setting("LOGBOOM_KEEP_ENDED", "keep_ended_s", "30d", parse_unlimited_duration_s),
     Setting("LOGBOOM_BLOCK_SECONDS", "block_seconds", "300", _parse_block_seconds),
     Setting("LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes),
     Setting("LOGBOOM_LOG_LEVEL", "log_level", "info", _parse_level),

@@ -65,6 +65,15 @@ class Store(Protocol):
 
     def has_log(self, *, container_id: str) -> bool: ...  # noqa: D102
 
+    def set_limits(  # noqa: D102
+        self,
+        *,
+        max_bytes: int | None,
+        min_free_bytes: int | None,
+        max_streams: int | None,
+        keep_ended_s: int | None,
+    ) -> None: ...
+
     def fault(self) -> str | None: ...  # noqa: D102
 
     def stall_seconds(self) -> int | None: ...  # noqa: D102

@@ -91,6 +91,7 @@ class FakeStore:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     readers: list[FakeReader] = field(default_factory=list)
     reads: list[dict[str, Any]] = field(default_factory=list)
+    limits: dict[str, Any] = field(default_factory=dict)
     fault_text: str | None = None
     stalled_s: int | None = None
     stalled_total_s: int = 0
@@ -151,6 +152,9 @@ class FakeStore:
     def has_log(self, *, container_id: str) -> bool:
         self.on_has_log()
         return container_id in self.entries
+
+    def set_limits(self, **limits: Any) -> None:
+        self.limits = limits
 
     def fault(self) -> str | None:
         return self.fault_text

@@ -80,12 +80,30 @@ def test_limits_are_those_in_the_code() -> None:
     assert f"0 to {NUMBER_LIMIT}" in tag
     assert f"1 to {BLOCK_SECONDS_LIMIT}" in section("## Settings")
     assert f"{SOCKET_PATH_LIMIT_BYTES} bytes" in section("## Settings")
+    assert f"1 to {COUNT_LIMIT}" in section("## Settings")
     limits = section("## Limits of what dockerd sends")
     assert f"| {BODY_LIMIT_BYTES // 1024 // 1024} MiB |" in limits
     assert f"| {BODY_TIME_LIMIT_S} s |" in limits
     assert f"| {CONTAINER_ID_LIMIT} characters" in limits
     assert f"| {FILE_LIMIT_BYTES} bytes" in limits
     assert f"| {FACTS_LIMIT_BYTES // 1024} KiB" in limits
+
+
+STORE_LIMITS = (
+    "LOGBOOM_MAX_BYTES",
+    "LOGBOOM_MIN_FREE_BYTES",
+    "LOGBOOM_MAX_STREAMS",
+    "LOGBOOM_KEEP_ENDED",
+)
+
+
+@pytest.mark.parametrize("variable", STORE_LIMITS)
+def test_every_limit_over_all_streams_is_explained_with_its_default(variable: str) -> None:
+    defaults = {setting.variable: setting.default for setting in SETTINGS}
+    text = (ROOT / "docs" / "retention.md").read_text()
+    assert f"\n### `{variable}`\n" in text
+    default = defaults[variable].replace("-1", "no limit")
+    assert re.search(rf"^\| `{variable}` \|.*\| {default} \|$", text, re.MULTILINE)
 
 
 @pytest.mark.skipif(not MANIFEST.exists(), reason="the plugin's manifest is not there yet")

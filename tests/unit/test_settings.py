@@ -10,6 +10,10 @@ DEFAULTS = Settings(
     max_file=5,
     max_age_s=None,
     compress=True,
+    max_bytes=None,
+    min_free_bytes=1_000_000_000,
+    max_streams=100_000,
+    keep_ended_s=2_592_000,
     block_seconds=300,
     pipe_budget_bytes=32_000_000,
     log_level="info",
@@ -33,6 +37,10 @@ def test_every_variable_is_read() -> None:
         "LOGBOOM_MAX_FILE": "7",
         "LOGBOOM_MAX_AGE": "2w",
         "LOGBOOM_COMPRESS": "false",
+        "LOGBOOM_MAX_BYTES": "50g",
+        "LOGBOOM_MIN_FREE_BYTES": "5g",
+        "LOGBOOM_MAX_STREAMS": "1000",
+        "LOGBOOM_KEEP_ENDED": "1w",
         "LOGBOOM_BLOCK_SECONDS": "60",
         "LOGBOOM_PIPE_BUDGET": "1m",
         "LOGBOOM_LOG_LEVEL": "debug",
@@ -47,12 +55,23 @@ def test_every_variable_is_read() -> None:
             max_file=7,
             max_age_s=1_209_600,
             compress=False,
+            max_bytes=50_000_000_000,
+            min_free_bytes=5_000_000_000,
+            max_streams=1_000,
+            keep_ended_s=604_800,
             block_seconds=60,
             pipe_budget_bytes=1_000_000,
             log_level="debug",
         ),
         [],
     )
+
+
+def test_limits_over_all_streams_can_be_lifted() -> None:
+    variables = ("LOGBOOM_MAX_BYTES", "LOGBOOM_MIN_FREE_BYTES", "LOGBOOM_KEEP_ENDED")
+    settings, faults = read_settings(dict.fromkeys(variables, "-1"), {})
+    assert (settings.max_bytes, settings.min_free_bytes, settings.keep_ended_s) == (None,) * 3
+    assert faults == []
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
@@ -69,6 +88,10 @@ def test_what_cannot_be_read_is_reported_and_the_default_used() -> None:
         "LOGBOOM_MAX_FILE": "0",
         "LOGBOOM_MAX_AGE": "soon",
         "LOGBOOM_COMPRESS": "perhaps",
+        "LOGBOOM_MAX_BYTES": "0",
+        "LOGBOOM_MIN_FREE_BYTES": "10%",
+        "LOGBOOM_MAX_STREAMS": "-1",
+        "LOGBOOM_KEEP_ENDED": "ever",
         "LOGBOOM_BLOCK_SECONDS": "86401",
         "LOGBOOM_PIPE_BUDGET": "-1",
         "LOGBOOM_LOG_LEVEL": "loud",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logboom_core::clock::Clock;
+use logboom_core::store::StoreLimits;
 use logboom_core::stream::{Limits, Query};
 use logboom_core::{Core, Settings};
 use pyo3::prelude::*;
@@ -97,6 +98,22 @@ impl Store {
     fn has_log(&self, py: Python<'_>, container_id: &str) -> PyResult<bool> {
         py.detach(|| self.0.has_log(container_id))
             .map_err(to_python)
+    }
+
+    #[pyo3(signature = (*, max_bytes, min_free_bytes, max_streams, keep_ended_s))]
+    fn set_limits(
+        &self,
+        max_bytes: Option<u64>,
+        min_free_bytes: Option<u64>,
+        max_streams: Option<u64>,
+        keep_ended_s: Option<u64>,
+    ) {
+        self.0.set_store_limits(StoreLimits {
+            max_bytes,
+            min_free_bytes,
+            max_streams,
+            keep_ended_s,
+        });
     }
 
     fn fault(&self) -> Option<String> {

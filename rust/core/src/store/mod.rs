@@ -31,7 +31,7 @@ pub use census::{Census, PackedId, Scan};
 pub use limits::StoreLimits;
 pub use record::{new_session_id, read_records, remove_record, write_record};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
