@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from logboom.app import ANSWER_SECONDS, CONDITION_SECONDS, STOP_SECONDS, serve
+from logboom.app import ANSWER_SECONDS, CONDITION_SECONDS, STOP_SECONDS, open_store, serve
 from logboom.server import LATE_REQUEST_SECONDS
 from logboom.settings import Settings, read_settings
 from logboom.store import Store
+from tests.format.host import wait_until
 from tests.support.fake_docker import Entry, FakeDocker, PluginError, container_info
 from tests.support.fake_store import FakeStore
 from tests.support.service import Service, run_service
@@ -61,6 +62,19 @@ async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open
         assert len(store.sessions) == 1
         stop.set()
     assert store.is_closed
+
+
+def test_limits_over_all_streams_reach_the_core(folder: Path) -> None:
+    containers = folder / "data" / "containers"
+    for name in ("a", "b", "c"):
+        (containers / name).mkdir(parents=True)
+    given = {"data": str(folder / "data"), "fifo_root": str(folder)}
+    environment = {"LOGBOOM_MAX_STREAMS": "2", "LOGBOOM_KEEP_ENDED": "-1"}
+    store = open_store(read_settings(environment, given)[0])
+    try:
+        wait_until(lambda: len(list(containers.iterdir())) == 2)
+    finally:
+        store.close()
 
 
 async def test_a_store_that_cannot_be_opened_ends_the_service_with_its_error(
