@@ -26,8 +26,8 @@ from logboom.telemetry import start_log
 POLL_S = 0.01
 FOR_EVER_S = 3600
 
-BLOCKING = {"start_session", "stop_session", "drain", "read", "next_frames", "close"}
-"""What ``_core.pyi`` says of them: *May block*."""
+WAITING = {"start_session", "stop_session", "drain", "read", "close"}
+"""What ``_core.pyi`` says of them: *May block*. All but ``next_frames``: a reader that waits there would not get to its ``close``."""
 
 
 def sleep_for_ever() -> None:
@@ -51,7 +51,7 @@ async def hang_when_told(folder: Path, hang: Callable[[], None]) -> None:
 
 
 class StalledStore:
-    """Every call that may block waits as long as the disk stalls."""
+    """Its calls wait as long as the disk stalls."""
 
     def __init__(self, store: Any, folder: Path) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class StalledStore:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._store, name)
-        if name not in BLOCKING:
+        if name not in WAITING:
             return value
 
         def call(*arguments: object, **keywords: object) -> object:

@@ -29,7 +29,7 @@ HUNG = 3
 DEADLINE_S = 60
 FILE_SYSTEM_BYTES = 64 << 20
 MORE_THAN_FITS = 60_000
-"""Lines: several megabytes, where a FIFO holds one at most."""
+"""Lines: two megabytes, where a FIFO holds one at most."""
 
 
 @pytest.fixture(scope="module")
