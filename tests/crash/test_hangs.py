@@ -1,6 +1,7 @@
 """A worker whose event loop hangs is restarted; one that waits for the disk, or was stopped for a while, is not."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,7 +58,12 @@ class Supervised:
     @property
     def worker(self) -> int:
         """Which worker was started last."""
-        return int(self.log.rpartition("logboom-init: worker ")[2].split()[0])
+        return int(re.findall(r"logboom-init: worker ([0-9]+) started", self.log)[-1])
+
+    async def wait_answer(self) -> None:
+        """Wait until a worker runs: the supervisor listens before it has started one."""
+        await self.docker.wait_ready(DEADLINE_S)
+        await self.docker.call_checked("/LogDriver.Capabilities")
 
     async def wait_for_file(self, name: str) -> None:
         with trio.fail_after(DEADLINE_S):
@@ -104,7 +110,7 @@ async def test_a_worker_that_hangs_takes_what_comes_until_another_takes_its_plac
     finish = trio.Event()
     with supervised(supervisor, folder, kind) as service, trio.fail_after(4 * DEADLINE_S):
         async with trio.open_nursery() as nursery:
-            await service.docker.wait_ready(DEADLINE_S)
+            await service.wait_answer()
             nursery.start_soon(writer.run, service.docker, finish)
             while not writer.logged:
                 await trio.sleep(POLL_S)
@@ -129,7 +135,7 @@ async def test_a_worker_that_waits_for_a_stalled_disk_lives_on(
 ) -> None:
     with supervised(supervisor, folder, "stalled") as service, trio.fail_after(2 * DEADLINE_S):
         docker = service.docker
-        await docker.wait_ready(DEADLINE_S)
+        await service.wait_answer()
         container = await docker.start_container("1" * 64)
         entry = await container.log("stdout", b"before")
         reader = docker.open_logs(container_info(container.container_id), follow=True)
@@ -190,7 +196,7 @@ async def test_a_frozen_file_system_is_said_and_costs_nothing(
     supervisor: Path, folder: Path, data_mount: Path
 ) -> None:
     with supervised(supervisor, folder, "sleeps") as service, trio.fail_after(2 * DEADLINE_S):
-        await service.docker.wait_ready(DEADLINE_S)
+        await service.wait_answer()
         container = await service.docker.start_container("1" * 64)
         entries = [await container.log("stdout", b"before")]
         await container.logs(follow=False)
@@ -212,7 +218,7 @@ async def test_a_worker_that_was_stopped_for_a_while_lives_on(
     supervisor: Path, folder: Path
 ) -> None:
     with supervised(supervisor, folder, "sleeps") as service, trio.fail_after(2 * DEADLINE_S):
-        await service.docker.wait_ready(DEADLINE_S)
+        await service.wait_answer()
         worker = service.worker
         os.kill(worker, signal.SIGSTOP)
         # Nothing but time can pass here.
