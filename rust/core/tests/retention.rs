@@ -136,9 +136,15 @@ const OLD: &str = "zz-old";
 
 const YEAR_S: u64 = 365 * 24 * 3600;
 
-/// Sets limits, and waits until all is done that they demand.
-fn retain(host: &mut Host, limits: StoreLimits) {
+fn print_old(host: &mut Host, clock: &AtomicI64) {
+    let now_ns = clock.swap(1, Ordering::Relaxed);
     print_segments(host, OLD, &[1]);
+    clock.store(now_ns, Ordering::Relaxed);
+}
+
+/// Sets limits, and waits until all is done that they demand.
+fn retain(host: &mut Host, clock: &AtomicI64, limits: StoreLimits) {
+    print_old(host, clock);
     let limits = StoreLimits {
         keep_ended_s: limits.keep_ended_s.or(Some(YEAR_S)),
         ..limits
@@ -207,9 +213,9 @@ fn a_budget_takes_from_the_loud_container_and_leaves_the_quiet_ones_alone() {
 
 #[test]
 fn a_budget_is_heeded_to_the_byte() {
-    let (mut host, _) = host();
+    let (mut host, clock) = host();
     print_segments(&mut host, "web", &[NOW_NS, NOW_NS + 1, NOW_NS + 2]);
-    print_segments(&mut host, OLD, &[1]);
+    print_old(&mut host, &clock);
     let held = held_bytes(&host);
     let limits = StoreLimits {
         keep_ended_s: Some(YEAR_S),
@@ -239,7 +245,7 @@ fn an_ended_stream_goes_when_its_newest_entry_is_too_old_and_not_before() {
         NOW_NS + (10 + i64::try_from(keep_s).unwrap()) * SECOND_NS,
         Ordering::Relaxed,
     );
-    retain(&mut host, limits);
+    retain(&mut host, &clock, limits);
     assert_eq!(segments(&host, "a").len(), 2);
 
     // An hour later ages are looked at again, by themselves.
@@ -250,6 +256,28 @@ fn an_ended_stream_goes_when_its_newest_entry_is_too_old_and_not_before() {
     assert!(!host.stream_folder("a").exists());
     assert!(host.read_all("a").is_empty());
     assert_eq!(host.read_all("runs").len(), 1);
+}
+
+#[test]
+fn what_was_written_just_now_is_not_old_whatever_its_entries_say() {
+    // A stream whose container had printed with a wrong clock went as soon as it had ended.
+    let (mut host, clock) = host();
+    let keep_s = 30 * 24 * 3600;
+    let limits = StoreLimits {
+        keep_ended_s: Some(keep_s),
+        ..NO_LIMITS
+    };
+    print_segments(&mut host, "web", &[SECOND_NS]);
+    retain(&mut host, &clock, limits);
+    wait_for_streams(&host, 1);
+    assert_eq!(segments(&host, "web").len(), 1);
+    assert_eq!(host.read_all("web").len(), 1);
+
+    let keep_ns = i64::try_from(keep_s).unwrap() * SECOND_NS;
+    clock.fetch_add(keep_ns + 3_600 * SECOND_NS, Ordering::Relaxed);
+    let mut other = host.run("other");
+    host.stop(&mut other);
+    host.wait_until(|folder| !folder.exists(), "web");
 }
 
 #[test]
@@ -281,7 +309,7 @@ fn the_age_of_a_container_that_ended_is_heeded_by_the_clock() {
 
 #[test]
 fn above_their_number_the_oldest_ended_streams_go_and_never_a_running_one() {
-    let (mut host, _) = host();
+    let (mut host, clock) = host();
     let mut running = host.run("runs");
     running.print(&[line(1, "the oldest of all")]);
     host.read_all("runs");
@@ -289,7 +317,7 @@ fn above_their_number_the_oldest_ended_streams_go_and_never_a_running_one() {
         print_segments(&mut host, id, &[NOW_NS + seconds * SECOND_NS]);
     }
     // The old one is the fifth.
-    retain(&mut host, at_most(5));
+    retain(&mut host, &clock, at_most(5));
     wait_for_streams(&host, 4);
     limit(&host, at_most(3));
     host.wait_until(|folder| !folder.exists(), "a");
@@ -305,14 +333,14 @@ fn above_their_number_the_oldest_ended_streams_go_and_never_a_running_one() {
 
 #[test]
 fn the_newest_segment_of_a_running_container_stays_whatever_is_allowed() {
-    let (mut host, _) = host();
+    let (mut host, clock) = host();
     print_segments(&mut host, "web", &[NOW_NS, NOW_NS + 1]);
     let mut container = host.run_with("web", small_segments());
     container.print(&[noise(NOW_NS + 2, 9)]);
     assert_eq!(host.read_all("web").len(), 3);
     limit(&host, most(1));
     host.wait_until(|_| segments(&host, "web").len() == 1, "web");
-    retain(&mut host, most(1));
+    retain(&mut host, &clock, most(1));
     assert_eq!(segments(&host, "web").len(), 1);
     assert_eq!(host.read_all("web").len(), 2);
     host.stop(&mut container);
@@ -323,18 +351,18 @@ fn the_newest_segment_of_a_running_container_stays_whatever_is_allowed() {
 
 #[test]
 fn limits_can_be_changed_while_containers_print() {
-    let (mut host, _) = host();
+    let (mut host, clock) = host();
     let times: Vec<i64> = (0..10).map(|index| NOW_NS + index).collect();
     print_segments(&mut host, "web", &times);
     let held = held_bytes(&host);
     limit(&host, most(held / 2));
     host.wait_until(|_| statistic(&host, "store_bytes") <= held / 2, "web");
     limit(&host, NO_LIMITS);
-    retain(&mut host, NO_LIMITS);
+    retain(&mut host, &clock, NO_LIMITS);
     let left = segments(&host, "web").len();
     assert!((4..=5).contains(&left), "{left} are left");
     print_segments(&mut host, "db", &times);
-    retain(&mut host, NO_LIMITS);
+    retain(&mut host, &clock, NO_LIMITS);
     assert_eq!(segments(&host, "db").len(), 10);
 }
 
@@ -475,7 +503,7 @@ fn free_space_is_kept_as_far_as_the_store_holds_more_than_that() {
     };
     // As much as must be free is free.
     disk.set_free_bytes(1_000);
-    retain(&mut host, keep_free(1_000));
+    retain(&mut host, &clock, keep_free(1_000));
     assert_eq!(segments(&host, "web").len(), 10);
     // One byte is missing.
     disk.set_free_bytes(999);
@@ -483,7 +511,7 @@ fn free_space_is_kept_as_far_as_the_store_holds_more_than_that() {
     host.wait_until(|_| segments(&host, "web").len() == 9, "web");
     // Others have filled the disk, and the store holds no more than what must be free.
     disk.set_free_bytes(u64::MAX);
-    print_segments(&mut host, OLD, &[1]);
+    print_old(&mut host, &clock);
     let floor = bytes(&all[6..]) + bytes(&segments(&host, OLD));
     assert!(floor < held);
     disk.set_free_bytes(0);

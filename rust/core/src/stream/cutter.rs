@@ -107,7 +107,11 @@ impl Stream {
         }
         // Entries are worth more than facts, and a full disk gets free only when the limits are heeded: each step is tried
         // whatever came of those before.
+        let blocks_before = tools.counted.blocks;
         let blocks = self.cut_blocks(when, &mut cutting, tools);
+        if tools.counted.blocks > blocks_before {
+            self.state().written_ns = now_ns;
+        }
         // ORDER: a session's facts before its journal goes, which tells a later worker that they are due.
         let facts = self.write_facts();
         let removed = self.remove_cut_generations(&mut cutting);

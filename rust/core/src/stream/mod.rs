@@ -89,6 +89,8 @@ struct State {
     /// Sessions that have printed, and whose facts may not stand in the folder yet.
     unwritten_sessions: Vec<u64>,
     limits: Limits,
+    /// When a block was last written.
+    written_ns: i64,
     /// No entry gets a lower sequence number from now on.
     sequence_floor: u64,
 }

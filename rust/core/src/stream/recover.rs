@@ -72,9 +72,18 @@ impl Stream {
         segments.sort_unstable();
         generations.sort_unstable();
 
+        let written_ns = listed
+            .iter()
+            .filter(|file| {
+                segment::parse_file_name(&file.name).is_some()
+                    || journal::parse_file_name(&file.name).is_some()
+            })
+            .map(|file| file.modified_ns)
+            .max();
         let mut opened = State {
             is_open: true,
             cut: self.state().cut,
+            written_ns: written_ns.unwrap_or(0),
             ..State::default()
         };
         let mut file =

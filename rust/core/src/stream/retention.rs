@@ -17,7 +17,8 @@ pub struct Footprint {
     pub segment_count: usize,
     /// The time of the newest entry in the oldest segment.
     pub oldest_ns: i64,
-    /// The time of the newest entry.
+    /// The time of the newest entry, or when something was last written, if that is later: a machine that starts without a
+    /// clock dates entries decades back, and they are not old for that.
     pub newest_ns: i64,
     /// After how long the stream's own limits take a segment; `None` where that is not known.
     pub max_age_s: Option<u64>,
@@ -105,7 +106,8 @@ impl Stream {
             .map(|segment| segment.max_time_ns)
             .chain(begun_ns)
             .max()
-            .unwrap_or(0);
+            .unwrap_or(0)
+            .max(state.written_ns);
         Some(Footprint {
             bytes: segment_bytes + journal_bytes,
             segment_count: state.segments.len(),
