@@ -157,7 +157,7 @@ class Store:
             max_bytes: what all streams together may take, segments and journals.
             min_free_bytes: what is kept free on the file system of the data folder, while the store holds more than that.
             max_streams: how many streams there may be; only ended ones go.
-            keep_ended_s: an ended stream goes when its newest entry is older.
+            keep_ended_s: an ended stream goes when its newest entry is older, and nothing was written to it since.
         """
 
     def fault(self) -> str | None:

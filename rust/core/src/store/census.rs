@@ -64,7 +64,7 @@ pub struct Known {
     pub segment_count: u32,
     /// When the newest entry of the oldest segment came.
     pub oldest_s: u32,
-    /// When the newest entry came.
+    /// When the newest entry came, or something was last written.
     pub newest_s: u32,
     /// After how long the stream's own limits take a segment; `UNKNOWN_AGE` where they are not known.
     max_age_s: u32,
@@ -92,7 +92,7 @@ impl Known {
         }
     }
 
-    /// Its newest entry is older than so many seconds.
+    /// Its newest entry and its last write are older than so many seconds.
     pub fn is_older(&self, keep_s: u64, now_ns: i64) -> bool {
         u64::from(seconds(now_ns)) > u64::from(self.newest_s).saturating_add(keep_s)
     }

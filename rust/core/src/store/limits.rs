@@ -9,6 +9,6 @@ pub struct StoreLimits {
     pub min_free_bytes: Option<u64>,
     /// How many streams there may be. Only ended ones go.
     pub max_streams: Option<u64>,
-    /// An ended stream goes when its newest entry is older.
+    /// An ended stream goes when its newest entry is older, and nothing was written to it since.
     pub keep_ended_s: Option<u64>,
 }

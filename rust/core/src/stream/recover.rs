@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
 use crate::disk::is_missing;
 use crate::error::{Error, Result};
@@ -74,10 +75,7 @@ impl Stream {
 
         let written_ns = listed
             .iter()
-            .filter(|file| {
-                segment::parse_file_name(&file.name).is_some()
-                    || journal::parse_file_name(&file.name).is_some()
-            })
+            .filter(|file| holds_entries(&file.name))
             .map(|file| file.modified_ns)
             .max();
         let mut opened = State {

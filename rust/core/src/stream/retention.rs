@@ -51,7 +51,7 @@ impl Footprint {
                 is_stream = true;
                 facts_ns = modified_ns;
             }
-            if number.is_none() && journal::parse_file_name(&name).is_none() {
+            if !holds_entries(&name) {
                 continue;
             }
             is_stream = true;
@@ -69,6 +69,11 @@ impl Footprint {
         found.oldest_ns = oldest.map_or(found.newest_ns, |(_, modified_ns)| modified_ns);
         Ok(is_stream.then_some(found))
     }
+}
+
+/// Whether a file of a stream's folder is a segment or a generation.
+pub(super) fn holds_entries(name: &str) -> bool {
+    segment::parse_file_name(name).is_some() || journal::parse_file_name(name).is_some()
 }
 
 impl State {
