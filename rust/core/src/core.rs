@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::disk::{Disk, Stalls, SystemDisk, WatchedDisk};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::intake::{CutterSettings, Intake, find_fifo, open_fifo};
+use crate::intake::{CutterSettings, Intake, find_fifo, open_fifo, remove_orphan};
 use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::Counters;
@@ -24,6 +24,13 @@ use crate::stream::{Limits, Query, Reader, Session, SessionFacts, record_file_na
 
 /// Where sessions are written down, below the FIFO root: in the mount that keeps FIFOs over an upgrade of the plugin.
 const RECORD_FOLDER: &str = "run/docker/logboom";
+
+/// Where dockerd makes FIFOs, below the FIFO root.
+const FIFO_FOLDER: &str = "run/docker/logging";
+
+/// LIMIT: a FIFO of no session is not looked at before nobody has written to it for so long. dockerd opens one milliseconds
+/// after it has made it, and tries for 15 s to begin its session.
+const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
 /// What the core goes by.
 #[derive(Clone, Debug)]
@@ -120,6 +127,7 @@ impl Core {
         // An error is kept as the store's fault, and tried again by whoever needs the store.
         let _ = core.store.open();
         core.record_fault.note(&core.find_sessions());
+        core.remove_orphans();
         Ok(core)
     }
 
@@ -163,6 +171,19 @@ impl Core {
             self.intake.attach(session, stream, fifo, path)?;
         }
         result
+    }
+
+    /// Removes FIFOs whose session has never begun: dockerd leaves one behind when it is refused, or the worker dies meanwhile.
+    fn remove_orphans(&self) {
+        let folder = self.settings.fifo_root.join(FIFO_FOLDER);
+        let age_ns = i64::try_from(ORPHAN_AGE.as_nanos()).unwrap_or(i64::MAX);
+        let old_ns = self.settings.clock.now_ns().saturating_sub(age_ns);
+        // What cannot be listed stays; nothing depends on it.
+        for listed in self.store.disk().list(&folder).unwrap_or_default() {
+            if listed.modified_ns < old_ns {
+                remove_orphan(&folder.join(&listed.name));
+            }
+        }
     }
 
     /// A session whose FIFO is gone is over: it ends as one does whose writer has gone.

@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use logboom_core::disk::Disk;
 use logboom_core::stream::{
@@ -358,6 +359,41 @@ fn the_facts_of_a_session_are_kept_when_another_is_what_the_next_worker_sees_fir
     for container in [first, second] {
         assert!(facts.contains(&container.file), "{facts}");
     }
+}
+
+/// Lets nothing have happened to a FIFO for so long.
+fn age(fifo: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    let file = fs::File::options().read(true).write(true).open(fifo);
+    file.unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn a_fifo_that_belongs_to_nobody_is_removed_when_it_is_old_and_has_no_writer() {
+    const OLD_S: u64 = 3600;
+    let mut host = Host::new();
+    let mut begun = host.run("begun");
+    let [mut orphan, held, mut young] = ["orphan", "held", "young"].map(|id| host.make_fifo(id));
+    let paths = [&orphan, &young, &held, &begun].map(|container| {
+        host.folder
+            .path()
+            .join(container.file.trim_start_matches('/'))
+    });
+    orphan.abandon();
+    young.abandon();
+    host.core = None;
+    for path in &paths {
+        age(path, OLD_S + 10);
+    }
+    age(&paths[1], OLD_S - 600);
+    host.start();
+    assert_eq!(paths.map(|path| path.exists()), [false, true, true, true]);
+    // What is held may still become a session, and one that is known goes on.
+    host.core()
+        .start_session(&held.file, "held", "{}", Host::limits())
+        .unwrap();
+    print(&host, &mut begun, "goes on");
+    assert_eq!(texts(&host.read_all("begun")), ["goes on"]);
 }
 
 #[test]

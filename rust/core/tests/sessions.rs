@@ -18,6 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
 use logboom_core::disk::SystemDisk;
@@ -419,6 +420,35 @@ fn two_sessions_of_one_container_keep_all_entries_of_both() {
     assert_eq!(host.read_all("web"), found);
     host.restart();
     assert_eq!(host.read_all("web"), found);
+}
+
+#[test]
+fn containers_that_live_for_a_moment_do_not_use_up_the_open_files() {
+    // Each kept its segment open for a minute.
+    const FORGET_ABOVE: usize = 500;
+    let mut host = Host::new();
+    for number in 0..FORGET_ABOVE + 20 {
+        let id = format!("brief-{number}");
+        let mut container = host.run(&id);
+        container.print(&many(1));
+        host.stop(&mut container);
+    }
+    let data = host.data();
+    let is_ours = |file: &String| {
+        let target = std::fs::read_link(Path::new("/proc/self/fd").join(file));
+        target.is_ok_and(|target| target.starts_with(&data))
+    };
+    let open_count = || {
+        let files = list(Path::new("/proc/self/fd"));
+        files.into_iter().filter(is_ours).count()
+    };
+    // Much less than the minute after which all that nobody uses is closed.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while open_count() >= 50 {
+        assert!(Instant::now() < deadline, "{} are open", open_count());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(host.read_all("brief-0"), many(1));
 }
 
 #[test]

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
-
 use super::cutter::CutterThread;
 use super::dropped::Dropped;
-use super::fifo::unlink_fifo;
+use super::fifo::{probe, unlink_fifo};
 use super::pipe::{PipeBudget, PipeSize};
 use super::room::Room;
 use crate::block::BLOCK_TARGET_BYTES;
@@ -363,17 +361,5 @@ impl Attached {
         if remove_fifo {
             unlink_fifo(self.fifo.as_fd(), &self.fifo_path);
         }
-    }
-}
-
-/// What reading an empty FIFO would say, without taking a byte that comes in between: `Ok(0)` when no writer is left.
-///
-/// poll(2) does not tell: a FIFO that was opened after its last writer had gone is never reported as hung up.
-fn probe(fifo: BorrowedFd<'_>) -> io::Result<usize> {
-    let (_read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    match tee(fifo, &write, 1, SpliceFlags::NONBLOCK)? {
-        0 => Ok(0),
-        // Something has come; it is taken in the next round, when there is somewhere to take it to.
-        _ => Err(io::ErrorKind::WouldBlock.into()),
     }
 }

@@ -22,6 +22,10 @@ const TICK_BLOCK_BYTES: u64 = 256 << 10;
 /// How often streams that nobody uses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
+/// LIMIT: they are forgotten earlier when there are so many more streams in memory, each with an open file: containers that
+/// live for a moment may come faster than the minute goes.
+const FORGET_ABOVE: usize = 500;
+
 /// What the cutter goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct CutterSettings {
@@ -147,6 +151,7 @@ impl CutterThread {
         let mut tools = Tools::default();
         let mut ticked = Instant::now();
         let mut forgot = ticked;
+        let mut kept = 0;
         let mut retention = Retention::new(self.clock.now_ns(), ticked);
         loop {
             match self.wait(ticked, retention.is_busy()) {
@@ -165,9 +170,12 @@ impl CutterThread {
                     retention.note(&stream);
                 }
             }
-            if now.duration_since(forgot) >= FORGET_EVERY {
+            if now.duration_since(forgot) >= FORGET_EVERY
+                || self.store.loaded_count() > kept + FORGET_ABOVE
+            {
                 forgot = now;
                 self.store.forget_idle();
+                kept = self.store.loaded_count();
             }
             self.retain(&mut retention, now, &mut tools);
         }

@@ -1,12 +1,12 @@
 //! Opening what dockerd names.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, lstat, open, unlink};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use crate::error::{Error, Result};
 
@@ -51,5 +51,26 @@ pub(super) fn unlink_fifo(fifo: BorrowedFd<'_>, path: &Path) {
     if (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino) {
         // Somebody else may have removed it.
         let _ = unlink(path);
+    }
+}
+
+/// What reading an empty FIFO would say, without taking a byte that comes in between: `Ok(0)` when no writer is left.
+///
+/// poll(2) does not tell: a FIFO that was opened after its last writer had gone is never reported as hung up.
+pub(super) fn probe(fifo: BorrowedFd<'_>) -> io::Result<usize> {
+    let (_read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    match tee(fifo, &write, 1, SpliceFlags::NONBLOCK)? {
+        0 => Ok(0),
+        // Something has come; it is taken in the next round, when there is somewhere to take it to.
+        _ => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Removes a FIFO that belongs to nobody, as is certain when nobody writes to it: its content goes with the last who has it
+/// open, so it holds nothing. The caller knows that it is old: one that dockerd has just made has no writer yet either.
+pub fn remove_orphan(path: &Path) {
+    let Ok(fifo) = open_fifo(path) else { return };
+    if matches!(probe(fifo.as_fd()), Ok(0)) {
+        unlink_fifo(fifo.as_fd(), path);
     }
 }

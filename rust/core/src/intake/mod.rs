@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use rustix::event::{EventfdFlags, eventfd};
 
 pub use cutter::CutterSettings;
-pub use fifo::{find_fifo, open_fifo};
+pub use fifo::{find_fifo, open_fifo, remove_orphan};
 
 use crate::clock::Clock;
 use crate::disk::Stalls;

@@ -278,6 +278,11 @@ impl Store {
         self.streams().values().cloned().collect()
     }
 
+    /// How many streams are in memory.
+    pub fn loaded_count(&self) -> usize {
+        self.streams().len()
+    }
+
     /// Forgets streams that nobody uses; they are opened again when they are wanted.
     pub fn forget_idle(&self) {
         self.streams()
