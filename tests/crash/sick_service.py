@@ -51,11 +51,12 @@ async def hang_when_told(folder: Path, hang: Callable[[], None]) -> None:
 
 
 class StalledStore:
-    """Its calls wait as long as the disk stalls."""
+    """Its calls wait as long as the disk stalls, before they do anything or when they have done all."""
 
-    def __init__(self, store: Any, folder: Path) -> None:
+    def __init__(self, store: Any, folder: Path, *, is_late: bool) -> None:
         self._store = store
         self._folder = folder
+        self._is_late = is_late
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._store, name)
@@ -63,17 +64,29 @@ class StalledStore:
             return value
 
         def call(*arguments: object, **keywords: object) -> object:
-            while (self._folder / "sick").exists():
-                (self._folder / name).touch()
-                time.sleep(POLL_S)
+            if not self._is_late:
+                self._wait(name)
             answer = value(*arguments, **keywords)
-            return StalledStore(answer, self._folder) if name == "read" else answer
+            if self._is_late:
+                self._wait(name)
+            if name != "read":
+                return answer
+            return StalledStore(answer, self._folder, is_late=self._is_late)
 
         return call
 
+    def _wait(self, name: str) -> None:
+        while (self._folder / "sick").exists():
+            (self._folder / name).touch()
+            time.sleep(POLL_S)
 
-def open_stalled(folder: Path, settings: Settings) -> Any:
-    return StalledStore(app.open_store(settings), folder)
+
+STALLS = ("stalled", "late")
+"""Calls wait before they do anything, or when they have done all and are not answered yet."""
+
+
+def open_stalled(folder: Path, is_late: bool, settings: Settings) -> Any:
+    return StalledStore(app.open_store(settings), folder, is_late=is_late)
 
 
 def main() -> None:
@@ -81,8 +94,9 @@ def main() -> None:
     start_log("info")
     given = {"data": str(folder / "data"), "socket": "fd://3", "fifo_root": str(folder)}
     settings, _ = read_settings({}, given)
-    if illness == "stalled":
-        app.run(settings, opener=partial(open_stalled, folder), hang_seconds=hang_seconds)
+    if illness in STALLS:
+        opener = partial(open_stalled, folder, illness == "late")
+        app.run(settings, opener=opener, hang_seconds=hang_seconds)
         return
     serve = app.serve
 

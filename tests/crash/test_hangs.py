@@ -1,11 +1,8 @@
 """A worker whose event loop hangs is restarted; one that waits for the disk, or was stopped for a while, is not."""
 
 import os
-import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,90 +12,18 @@ import trio
 
 from logboom.app import BEAT_SECONDS, HANG_SECONDS
 from tests.crash.numbered import Verdict
-from tests.crash.patient import PatientDocker, read_verdict
+from tests.crash.patient import read_verdict
 from tests.crash.sick_service import HANGS
+from tests.crash.supervised import DEADLINE_S, HANG_S, supervised
 from tests.crash.writers import POLL_S, Writer
 from tests.support.fake_docker import FakeContainer, FakeDocker, container_info
-
-REPOSITORY = Path(__file__).parents[2]
-HANG_S = 3
-"""Short, but a busy machine must let the loop go round within it."""
 
 HUNG = 3
 """The exit code of a worker that hung (docs/durability.md)."""
 
-DEADLINE_S = 60
 FILE_SYSTEM_BYTES = 64 << 20
 MORE_THAN_FITS = 60_000
 """Lines: two megabytes, where a FIFO holds one at most."""
-
-
-@pytest.fixture(scope="module")
-def supervisor() -> Path:
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--locked", "--package=logboom-init"],
-        cwd=REPOSITORY,
-        check=True,
-    )
-    target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")
-    return Path(target, "debug/logboom-init")
-
-
-class Supervised:
-    """A service with an illness, under the supervisor."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.docker = PatientDocker(socket=folder / "s", root=folder)
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    @property
-    def worker(self) -> int:
-        """Which worker was started last."""
-        return int(re.findall(r"logboom-init: worker ([0-9]+) started", self.log)[-1])
-
-    async def wait_answer(self) -> None:
-        """Wait until a worker runs: the supervisor listens before it has started one."""
-        await self.docker.wait_ready(DEADLINE_S)
-        await self.docker.call_checked("/LogDriver.Capabilities")
-
-    async def wait_for_file(self, name: str) -> None:
-        with trio.fail_after(DEADLINE_S):
-            while not (self.folder / name).exists():
-                await trio.sleep(POLL_S)
-
-    async def answer_for(self, seconds: float) -> None:
-        """See that it answers all the time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            assert (await self.docker.call("/LogDriver.Capabilities")).status == 200
-            await trio.sleep(POLL_S)
-
-
-@contextmanager
-def supervised(supervisor: Path, folder: Path, illness: str) -> Iterator[Supervised]:
-    words = [sys.executable, "-m", "tests.crash.sick_service", illness, str(folder), str(HANG_S)]
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("LOGBOOM_")}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [supervisor, "--socket", folder / "s", "--", *words],
-            cwd=REPOSITORY,
-            env=kept,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield Supervised(folder)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_S) == 0, (folder / "log").read_text()
-    finally:
-        # The worker ends with it.
-        process.kill()
-        process.wait()
 
 
 @pytest.mark.parametrize("kind", HANGS)

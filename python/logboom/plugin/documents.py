@@ -133,7 +133,7 @@ def _parse(body: bytes) -> _Object:
         # this were taken for a success, it would believe that a log is kept which nobody keeps.
         raise RequestError(
             400,
-            "the request has no body; dockerd re-sends one so after a broken connection: try again",
+            "the plugin ended before it had answered, and dockerd's second request has no body: please try once more",
         )
     try:
         document = json.loads(body, parse_constant=_refuse_constant)

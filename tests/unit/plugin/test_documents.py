@@ -91,7 +91,7 @@ def test_without_a_config_all_is_read_and_nothing_followed() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "no body"),
+        (b"", "has no body"),
         (b" ", "not JSON (line 1, column 2)"),
         (b'{"File":', "not JSON (line 1, column 9)"),
         (b"\xff\xfe\xfd", "not JSON"),

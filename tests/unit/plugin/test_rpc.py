@@ -71,7 +71,7 @@ async def test_an_empty_body_is_an_error_where_a_retry_would_be_taken_for_a_succ
     for path in ("/LogDriver.StartLogging", "/LogDriver.ReadLogs"):
         answer = await docker.call(path)
         assert answer.status == 400
-        assert "no body" in answer.error
+        assert "has no body" in answer.error
 
 
 async def test_an_empty_body_stops_logging_without_an_error(
