@@ -1,6 +1,7 @@
 """Puts the plugin into the engine that the docker client talks to, upgrades it there, or takes it out.
 
-A plugin that containers use is neither removed nor disabled: nothing here forces anything.
+Containers may run meanwhile: what they print during an upgrade waits in their FIFOs, which it keeps. A plugin that containers use is
+never removed.
 """
 
 import argparse
@@ -8,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ NAME = "logboom"
 BUILD = Path("build/plugin")
 # How the new version is tagged on its way into the engine.
 NEXT = "next"
+# Where it keeps logs while it is tried out: in its own root folder, which goes with it.
+TRIAL_DATA = "/run/logboom"
 
 HOW_TO_USE = f"""
 Use it:      docker run --log-driver {NAME} ...
@@ -52,15 +54,13 @@ def check() -> None:
     """Refuse what ``install`` would refuse, before anything is built.
 
     Raises:
-        RefusedError: there is no engine, or a running container uses the plugin.
+        RefusedError: there is no engine.
     """
     version = engine_version()
-    plugin = inspect_plugin()
-    if plugin is None:
+    if inspect_plugin() is None:
         print(f"installing {NAME} into Docker {version}")
-        return
-    refuse_upgrade_if_used()
-    print(f"{NAME} is installed in Docker {version}: upgrading it")
+    else:
+        print(f"{NAME} is installed in Docker {version}: upgrading it")
 
 
 def install() -> None:
@@ -80,7 +80,6 @@ def install() -> None:
             docker("plugin", "remove", NAME)
             raise
     else:
-        refuse_upgrade_if_used()
         upgrade(plugin)
     print(f"{NAME} is installed; its logs are in {data_folder(inspect_plugin())}.\n{HOW_TO_USE}")
 
@@ -97,7 +96,7 @@ def uninstall() -> None:
         print(f"{NAME} is not installed")
         return
     advice = "Remove them first; without it they cannot start or show their logs."
-    refuse_if_used(users(running_only=False), "removed", advice)
+    refuse_if_used(advice)
     if docker("info", "--format={{.LoggingDriver}}") in {NAME, f"{NAME}:latest"}:
         raise RefusedError(
             f"{NAME} is the engine's default log driver, without which dockerd does not start: "
@@ -133,11 +132,13 @@ def upgrade(plugin: dict[str, Any]) -> None:
                 enable()
             return
         try:
+            try_out(reference, plugin)
             docker("plugin", "push", reference)
         finally:
-            docker("plugin", "remove", reference)
+            docker("plugin", "remove", "--force", reference)
         if plugin["Enabled"]:
-            docker("plugin", "disable", NAME)
+            # Containers that use it go on: what they print waits.
+            docker("plugin", "disable", "--force", NAME)
         try:
             docker(
                 "plugin",
@@ -149,29 +150,55 @@ def upgrade(plugin: dict[str, Any]) -> None:
             )
         finally:
             # If the upgrade failed, this is the old version, which goes on as it was.
-            restore_settings(plugin)
+            for setting in restore_settings(NAME, plugin):
+                print(f"{setting} is no setting of this version any more")
             enable()
+
+
+def try_out(reference: str, installed: dict[str, Any]) -> None:
+    """Start the new version beside the installed one, with its settings and a store of its own.
+
+    Containers that run would wait for ever for one that does not start.
+
+    Raises:
+        RefusedError: it does not start.
+    """
+    restore_settings(reference, installed)
+    docker("plugin", "set", reference, f"LOGBOOM_DATA={TRIAL_DATA}")
+    try:
+        docker("plugin", "enable", reference)
+    except RefusedError as error:
+        raise RefusedError(
+            f"this version does not start, so {NAME} is left as it is: {error}"
+        ) from None
+    docker("plugin", "disable", reference)
 
 
 def remove_leftover() -> None:
     """Remove what an upgrade that was killed may have left: it would be taken for the installed version."""
     for name in docker("plugin", "ls", "--format={{.Name}}").split():
         if name.startswith("localhost:") and name.endswith(f"/{NAME}:{NEXT}"):
-            docker("plugin", "remove", name)
+            docker("plugin", "remove", "--force", name)
 
 
-def restore_settings(before: dict[str, Any]) -> None:
-    """Set again what was set: an upgrade resets the source of a mount, and does not set new variables."""
-    after = inspect_plugin() or before
+def restore_settings(name: str, before: dict[str, Any]) -> list[str]:
+    """Set what was set ``before``: an upgrade resets the source of a mount, and does not set new variables.
+
+    Returns:
+        The variables that this version has no longer.
+
+    Raises:
+        RefusedError: the plugin of this name, which is disabled, does not take them.
+    """
+    after: dict[str, Any] = json.loads(docker("plugin", "inspect", name))[0]
     variables = {setting["Name"]: setting["Value"] or "" for setting in after["Config"]["Env"]}
     kept = dict(pair.split("=", 1) for pair in before["Settings"]["Env"])
-    for name in sorted(kept.keys() - variables.keys()):
-        print(f"{name} is no setting of this version any more")
     sources = {mount["Name"]: mount["Source"] for mount in before["Settings"]["Mounts"]}
     mounts = {mount["Name"] for mount in after["Config"]["Mounts"]}
-    words = [f"{name}={kept.get(name, value)}" for name, value in variables.items()]
-    words += [f"{name}.source={source}" for name, source in sources.items() if name in mounts]
-    docker("plugin", "set", NAME, *words)
+    words = [f"{key}={kept.get(key, value)}" for key, value in variables.items()]
+    words += [f"{key}.source={source}" for key, source in sources.items() if key in mounts]
+    docker("plugin", "set", name, *words)
+    return sorted(kept.keys() - variables.keys())
 
 
 def enable() -> None:
@@ -198,11 +225,10 @@ def inspect_plugin() -> dict[str, Any] | None:
     return plugin
 
 
-def users(*, running_only: bool) -> list[str]:
-    """The names of the containers whose log driver the plugin is."""
-    found = docker("ps", "--quiet", "--no-trunc", *([] if running_only else ["--all"])).split()
+def users() -> list[str]:
+    """The names of the containers whose log driver the plugin is, running or not."""
     names = []
-    for container in found:
+    for container in docker("ps", "--all", "--quiet", "--no-trunc").split():
         try:
             line = docker("inspect", "--format={{.HostConfig.LogConfig.Type}} {{.Name}}", container)
         except RefusedError:
@@ -213,26 +239,16 @@ def users(*, running_only: bool) -> list[str]:
     return sorted(names)
 
 
-def refuse_upgrade_if_used() -> None:
-    """Refuse when a running container uses the plugin; one that is stopped does not miss it.
-
-    Raises:
-        RefusedError: there is one.
-    """
-    advice = "Stop them, then try again; they can be started again afterwards."
-    refuse_if_used(users(running_only=True), "upgraded", advice)
-
-
-def refuse_if_used(containers: Iterable[str], what: str, advice: str) -> None:
-    """Refuse when there are containers.
+def refuse_if_used(advice: str) -> None:
+    """Refuse to remove the plugin when there are containers that use it.
 
     Raises:
         RefusedError: there are.
     """
-    names = ", ".join(containers)
+    names = ", ".join(users())
     if names:
         raise RefusedError(
-            f"{NAME} is not {what}, because these containers use it: {names}. {advice}"
+            f"{NAME} is not removed, because these containers use it: {names}. {advice}"
         )
 
 

@@ -145,6 +145,12 @@ class Api:
         return b"".join(parts)
 
 
+def plugin_folder(engine: Engine) -> Path:
+    """Where the engine keeps the plugin: ``rootfs``, and ``propagated-mount``, which is ``/run/docker`` in the plugin."""
+    identifier = engine.docker_text("plugin", "inspect", "--format={{.Id}}", "logboom")
+    return engine.data_root / "plugins" / identifier
+
+
 def worker_pid(engine: Engine) -> int | None:
     """The plugin's worker, when one runs: the child of another of its processes."""
     pids = engine.plugin_pids()

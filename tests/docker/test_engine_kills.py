@@ -13,7 +13,14 @@ import trio
 from engines.image import make_image
 from engines.private import Engine, Version
 from tests.docker.counters import Counter
-from tests.docker.support import DEADLINE_S, POLL_S, docker, wait_stored, worker_pid
+from tests.docker.support import (
+    DEADLINE_S,
+    POLL_S,
+    docker,
+    plugin_folder,
+    wait_stored,
+    worker_pid,
+)
 
 FOLLOWERS = 50
 STOPPED_FOLLOWERS = 10
@@ -82,8 +89,7 @@ def open_files(engine: Engine) -> list[str]:
 
 
 def fifos(engine: Engine) -> list[str]:
-    identifier = engine.docker_text("plugin", "inspect", "--format={{.Id}}", "logboom")
-    folder = engine.data_root / "plugins" / identifier / "propagated-mount/logging"
+    folder = plugin_folder(engine) / "propagated-mount/logging"
     return [path.name for path in folder.iterdir()]
 
 

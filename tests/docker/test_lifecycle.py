@@ -9,7 +9,6 @@ import trio
 
 from engines.image import make_image
 from engines.private import Engine, Version
-from engines.registry import Registry
 from tests.docker.counters import Counter
 from tests.docker.support import DEADLINE_S, POLL_S, docker
 
@@ -55,25 +54,6 @@ async def test_a_plugin_in_use_is_not_disabled_without_force(
     refused = engine.docker("plugin", "disable", "logboom", check=False)
     assert refused.returncode == 1
     assert b"in use" in refused.stderr
-    await check_nothing_lost(counter)
-
-
-async def test_a_running_container_goes_on_over_an_upgrade(
-    engine: Engine, counter: Counter, plugin_build: Path, tmp_path: Path
-) -> None:
-    """The FIFOs lie in the propagated mount, which an upgrade keeps; the data mount's source has to be set again."""
-    await trio.run_process(["cp", "--archive", str(plugin_build), str(tmp_path / "plugin")])
-    (tmp_path / "plugin/rootfs/etc/version").write_text("newer")
-    with Registry() as registry:
-        reference = f"{registry.address}/logboom:newer"
-        engine.docker("plugin", "create", reference, tmp_path / "plugin")
-        engine.docker("plugin", "push", reference)
-        engine.docker("plugin", "remove", reference)
-        engine.docker("plugin", "disable", "--force", "logboom")
-        words = ("--grant-all-permissions", "--skip-remote-check", "logboom", reference)
-        engine.docker("plugin", "upgrade", *words)
-    engine.docker("plugin", "set", "logboom", f"data.source={engine.home / 'data'}")
-    engine.enable_plugin()
     await check_nothing_lost(counter)
 
 
