@@ -13,6 +13,7 @@ from typing import final
 
 __all__ = [
     "ClosedError",
+    "Description",
     "InvalidArgumentError",
     "LogboomError",
     "Pattern",
@@ -21,6 +22,8 @@ __all__ = [
     "SessionExistsError",
     "StorageError",
     "Store",
+    "StoreView",
+    "Stream",
     "Watchdog",
     "version",
 ]
@@ -115,6 +118,7 @@ class Store:
         since_ns: int | None,
         until_ns: int | None,
         follow: bool,
+        from_sequence: int | None = None,
     ) -> Reader:
         """A reader whose start and end are fixed when this returns. *May block.*
 
@@ -126,6 +130,7 @@ class Store:
             tail: only the last so many entries of what there is; ``None``: all; ``0``: none.
             since_ns: skip entries until the first one that is not older; all after it are given.
             until_ns: end before the first entry that is newer.
+            from_sequence: nothing before this sequence number, for whoever has read up to there.
             follow: go on with new entries until the session that runs now has ended; without one, end at once.
 
         Raises:
@@ -138,6 +143,13 @@ class Store:
 
         Raises:
             InvalidArgumentError: a bad ``container_id``.
+            StorageError: the store cannot be looked at.
+        """
+
+    def view(self) -> StoreView:
+        """The store's files, to list and describe streams beside the intake. *May block.*
+
+        Raises:
             StorageError: the store cannot be looked at.
         """
 
@@ -205,6 +217,29 @@ class Reader:
             StorageError: a block cannot be read; the reader is at its end then.
         """
 
+    def next_json(self, max_bytes: int) -> bytes | None:
+        """Entries as JSON, one object a line, otherwise as ``next_frames``. *May block* on the disk.
+
+        An object has, in this order:
+
+        * ``time``: RFC 3339 in UTC with nine digits of the second, so nothing is lost of the nanoseconds;
+        * ``stream``: ``stdout`` or ``stderr``, as dockerd named it;
+        * ``line``: without its newline; bytes that are no UTF-8 are shown as U+FFFD;
+        * ``line_base64``: the bytes themselves, only where ``line`` does not have them all;
+        * ``partial``, only for a piece of a line of over 16 KiB: an object with ``id``, the same for all pieces, ``ordinal``, from 1,
+          and ``last``, whether it ends the line;
+        * ``sequence``: the sequence number; not for an entry that says why others cannot be read;
+        * ``own``: true, only for what Logboom wrote itself.
+        """
+
+    def next_text(self, max_bytes: int, *, times: bool) -> bytes | None:
+        """Entries as ``docker logs`` prints them, both streams together, otherwise as ``next_frames``. *May block* on the disk.
+
+        Args:
+            max_bytes: about how much to return, at least one entry.
+            times: each line begins with its time, as ``docker logs -t`` has it, in UTC.
+        """
+
     def send_frames(self, socket: int, max_bytes: int) -> Sent | None:
         """The same frames as chunks of an HTTP/1.1 answer (RFC 9112, section 7.1), straight into its socket. *May block* on the
         disk, and a few milliseconds for a full socket.
@@ -241,6 +276,132 @@ class Sent:
     @property
     def is_end(self) -> bool:
         """Nothing will follow."""
+
+@final
+class StoreView:
+    """The files of a store as they are at each call: nothing is locked, changed or kept, and no thread is started.
+
+    It works beside a worker in any process, or in this one, and without one. Of a running worker it sees what lies in files,
+    which is all but what is in a FIFO at this moment. No entry is seen twice or out of order, whatever the worker does meanwhile.
+    """
+
+    @staticmethod
+    def open(*, data: str, fifo_root: str | None) -> StoreView:
+        """Look at a data folder. *May block.*
+
+        Args:
+            data: the data folder. Where a newer version has written it, the folder beside it is looked at (``folder``).
+            fifo_root: put before every path that dockerd names (``""`` in the plugin); ``None``: the FIFOs cannot be reached, so
+                it is not known which streams are active.
+
+        Raises:
+            InvalidArgumentError: there is no store in the folder.
+            StorageError: the folder cannot be read, or has a format that this version does not know.
+        """
+
+    @property
+    def folder(self) -> str:
+        """Where the store is."""
+
+    def stream_ids(self) -> list[str]:
+        """The container ids of all streams, sorted. *May block*: one folder is listed, nothing is opened.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+
+    def streams(self) -> list[Stream]:
+        """All streams, sorted by container id. *May block*: one small file is read for each.
+
+        Containers that run and have printed nothing are among them, although they have no stream yet, where FIFOs can be reached.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+
+    def describe(self, *, container_id: str) -> Description | None:
+        """What a stream holds; ``None``: there is none. *May block*: indexes are read, and what is not compressed yet.
+
+        Raises:
+            InvalidArgumentError: a bad ``container_id``.
+            StorageError: the disk refused, or the newest block is damaged.
+        """
+
+    def read(
+        self,
+        *,
+        container_id: str,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        from_sequence: int | None,
+    ) -> Reader | None:
+        """A reader of what is in files now; ``None``: there is no stream. *May block.* The arguments are those of ``Store.read``.
+
+        Raises:
+            InvalidArgumentError: a bad ``container_id``.
+            StorageError: the disk refused, or the newest block is damaged.
+        """
+
+@final
+class Stream:
+    """One stream, or a container that runs and has printed nothing yet."""
+
+    @property
+    def container_id(self) -> str:
+        """Whose entries it has."""
+
+    @property
+    def is_active(self) -> bool | None:
+        """Whether the container runs: its FIFO is there. ``None``: that cannot be seen from here."""
+
+    @property
+    def first_started_ns(self) -> int | None:
+        """When the oldest session that is known of began; ``None``: none is."""
+
+    @property
+    def last_started_ns(self) -> int | None:
+        """When the newest session began."""
+
+    @property
+    def facts(self) -> str | None:
+        """What is known of the container, as JSON: the ``facts`` of ``Store.start_session``, of the newest session."""
+
+@final
+class Description:
+    """What a stream holds."""
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries."""
+
+    @property
+    def first_ns(self) -> int | None:
+        """The oldest time among them; ``None`` where there are none."""
+
+    @property
+    def last_ns(self) -> int | None:
+        """The newest time."""
+
+    @property
+    def first_sequence(self) -> int:
+        """The sequence number of the oldest entry, or of the next one where there is none."""
+
+    @property
+    def end_sequence(self) -> int:
+        """The sequence number behind the newest entry."""
+
+    @property
+    def text_bytes(self) -> int:
+        """Size of the lines, newlines included: what ``zstdcat`` would print."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the files that hold them."""
+
+    @property
+    def segment_count(self) -> int:
+        """How many of these files are segments (``.zst``)."""
 
 @final
 class Pattern:

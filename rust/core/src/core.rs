@@ -17,13 +17,10 @@ use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::Counters;
 use crate::store::{
-    Store, StoreLimits, check_container_id, new_session_id, read_records, remove_record,
-    write_record,
+    Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records, record_folder,
+    remove_record, write_record,
 };
 use crate::stream::{Limits, Query, Reader, Session, SessionFacts, record_file_name};
-
-/// Where sessions are written down, below the FIFO root: in the mount that keeps FIFOs over an upgrade of the plugin.
-const RECORD_FOLDER: &str = "run/docker/logboom";
 
 /// Where dockerd makes FIFOs, below the FIFO root.
 const FIFO_FOLDER: &str = "run/docker/logging";
@@ -132,7 +129,7 @@ impl Core {
     }
 
     fn record_folder(&self) -> PathBuf {
-        self.settings.fifo_root.join(RECORD_FOLDER)
+        record_folder(&self.settings.fifo_root)
     }
 
     fn fifo_path(&self, file: &str) -> Result<PathBuf> {
@@ -282,6 +279,15 @@ impl Core {
     /// `InvalidArgument`, or what keeps the store from being looked at.
     pub fn has_log(&self, container_id: &str) -> Result<bool> {
         self.store.has_stream(container_id)
+    }
+
+    /// The store as its files are, for whoever lists and describes streams.
+    ///
+    /// # Errors
+    /// The core was closed, or what keeps the store from being looked at.
+    pub fn view(&self) -> Result<StoreView> {
+        self.check_open()?;
+        self.store.view(self.settings.fifo_root.clone())
     }
 
     /// Sets the limits over all streams. They are enforced in the background from now on; without a call there are none.

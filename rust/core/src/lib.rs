@@ -5,7 +5,7 @@
 //! ```text
 //! intake    FIFO -> journal: the reactor, pipe sizes, sessions; the cutter of blocks
 //! store     all streams of one data folder: which exist, the lock, session records
-//! replay    a reader's entries as the frames that ReadLogs sends
+//! replay    a reader's entries as the frames that ReadLogs sends, or as lines
 //! stream    one container's entries in order: cutting, reading, retention, waking followers
 //! segment   one file of blocks and its index
 //! sync_log  what a power cut must not take from the journals

@@ -123,7 +123,7 @@ fn any_query() -> impl Strategy<Value = Query> {
         tail,
         since_ns,
         until_ns,
-        follow: false,
+        ..Query::default()
     })
 }
 

@@ -213,7 +213,7 @@ fn read(stream: &Arc<Stream>) -> Vec<Kept> {
     let mut reader = Reader::open(stream, &Query::default()).unwrap();
     let mut kept = Vec::new();
     loop {
-        match reader.step(&mut |entry, is_own| kept.push(Kept::read(entry, is_own))) {
+        match reader.step(&mut |given| kept.push(Kept::read(given.entry, given.is_own))) {
             Progress::More => {}
             Progress::Wait => panic!("a reader that does not follow waits"),
             Progress::End => return kept,

@@ -583,7 +583,7 @@ fn a_tail_counts_every_entry_once_while_a_block_is_cut() {
         while !is_done.load(Ordering::Relaxed) {
             let mut reader = Reader::open(&stream, &query).unwrap();
             let mut count = 0;
-            while reader.step(&mut |_, _| count += 1) != Progress::End {}
+            while reader.step(&mut |_| count += 1) != Progress::End {}
             assert_eq!(count, 20);
         }
     };

@@ -25,9 +25,9 @@ fn open(disk: &Arc<MemoryDisk>) -> Arc<Stream> {
 fn read(stream: &Arc<Stream>) -> Vec<(Kept, bool)> {
     let mut reader = Reader::open(stream, &Query::default()).expect("the disk does not fail");
     let mut found = Vec::new();
-    while reader.step(&mut |entry, is_own| found.push((Kept::of(entry), is_own))) == Progress::More
-    {
-    }
+    while reader.step(&mut |given| found.push((Kept::of(given.entry), given.is_own)))
+        == Progress::More
+    {}
     found
 }
 

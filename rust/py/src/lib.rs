@@ -4,6 +4,7 @@ mod errors;
 mod pattern;
 mod reader;
 mod store;
+mod view;
 mod watchdog;
 
 use pyo3::pymodule;
@@ -20,6 +21,8 @@ mod _core {
     use crate::reader::{Reader, Sent};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::view::{Description, StoreView, Stream};
     #[pymodule_export]
     use crate::watchdog::Watchdog;
 

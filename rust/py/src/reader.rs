@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logboom_core::Error;
-use logboom_core::replay::{self, Replay};
+use logboom_core::replay::{self, Format, Replay, Zone};
 use logboom_core::stream::Progress;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -14,7 +14,7 @@ use crate::errors::to_python;
 /// What a reader keeps between calls; the memory is used again for each chunk.
 struct Open {
     replay: Replay,
-    frames: Vec<u8>,
+    out: Vec<u8>,
 }
 
 /// Walks one stream forwards.
@@ -43,8 +43,28 @@ impl Reader {
     pub(crate) fn new(replay: Replay) -> Self {
         Self(Mutex::new(Some(Open {
             replay,
-            frames: Vec::new(),
+            out: Vec::new(),
         })))
+    }
+
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        put: impl FnOnce(&mut Replay, &mut Vec<u8>) -> Progress + Send,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let progress = py.detach(|| {
+            let mut open = self.lock();
+            open.as_mut().map(|open| {
+                open.out.clear();
+                put(&mut open.replay, &mut open.out)
+            })
+        });
+        let open = self.lock();
+        match (progress, &*open) {
+            (Some(Progress::End), Some(open)) if open.out.is_empty() => Ok(None),
+            (Some(_), Some(open)) => Ok(Some(PyBytes::new(py, &open.out))),
+            _ => Err(to_python(Error::Closed)),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
@@ -66,19 +86,30 @@ impl Reader {
         py: Python<'py>,
         max_bytes: usize,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let progress = py.detach(|| {
-            let mut open = self.lock();
-            open.as_mut().map(|open| {
-                open.frames.clear();
-                open.replay.next_frames(max_bytes, &mut open.frames)
-            })
-        });
-        let open = self.lock();
-        match (progress, &*open) {
-            (Some(Progress::End), Some(open)) if open.frames.is_empty() => Ok(None),
-            (Some(_), Some(open)) => Ok(Some(PyBytes::new(py, &open.frames))),
-            _ => Err(to_python(Error::Closed)),
-        }
+        self.next(py, |replay, out| replay.next_frames(max_bytes, out))
+    }
+
+    fn next_json<'py>(
+        &self,
+        py: Python<'py>,
+        max_bytes: usize,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let format = Format::json(&[]);
+        self.next(py, |replay, out| replay.next_lines(max_bytes, &format, out))
+    }
+
+    #[pyo3(signature = (max_bytes, *, times))]
+    fn next_text<'py>(
+        &self,
+        py: Python<'py>,
+        max_bytes: usize,
+        times: bool,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let format = Format::Text {
+            times: times.then_some(Zone::Utc),
+            details: None,
+        };
+        self.next(py, |replay, out| replay.next_lines(max_bytes, &format, out))
     }
 
     fn send_frames(

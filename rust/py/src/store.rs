@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::errors::to_python;
 use crate::reader::Reader;
+use crate::view::StoreView;
 
 /// All streams of one data folder, and the intake that fills them.
 #[pyclass(frozen, module = "logboom._core")]
@@ -73,7 +74,8 @@ impl Store {
         py.detach(|| self.0.drain()).map_err(to_python)
     }
 
-    #[pyo3(signature = (*, container_id, tail, since_ns, until_ns, follow))]
+    #[pyo3(signature = (*, container_id, tail, since_ns, until_ns, follow, from_sequence = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn read(
         &self,
         py: Python<'_>,
@@ -82,12 +84,14 @@ impl Store {
         since_ns: Option<i64>,
         until_ns: Option<i64>,
         follow: bool,
+        from_sequence: Option<u64>,
     ) -> PyResult<Reader> {
         let query = Query {
             tail,
             since_ns,
             until_ns,
             follow,
+            from_sequence,
         };
         py.detach(|| self.0.read(container_id, &query))
             .map(Reader::new)
@@ -97,6 +101,12 @@ impl Store {
     #[pyo3(signature = (*, container_id))]
     fn has_log(&self, py: Python<'_>, container_id: &str) -> PyResult<bool> {
         py.detach(|| self.0.has_log(container_id))
+            .map_err(to_python)
+    }
+
+    fn view(&self, py: Python<'_>) -> PyResult<StoreView> {
+        py.detach(|| self.0.view())
+            .map(StoreView)
             .map_err(to_python)
     }
 

@@ -1,13 +1,15 @@
-//! A reader's entries as the frames that `ReadLogs` answers with.
+//! A reader's entries as the frames that `ReadLogs` answers with, or as lines of text or JSON.
 
 mod chunks;
+mod lines;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::stream::{Progress, Reader};
+use crate::stream::{Given, Progress, Reader};
 use crate::wire::encode_readlogs_frame;
 use chunks::Chunks;
+pub use lines::{Format, Output, Zone};
 
 /// Gives frames, into memory or into the socket of an answer.
 #[derive(Debug)]
@@ -48,6 +50,19 @@ impl Replay {
         put_frames(&mut self.reader, enough_bytes, out).progress
     }
 
+    /// The same as lines.
+    pub fn next_lines(
+        &mut self,
+        enough_bytes: usize,
+        format: &Format,
+        out: &mut Vec<u8>,
+    ) -> Progress {
+        put_entries(&mut self.reader, enough_bytes, out, |given, out| {
+            format.put(given, out);
+        })
+        .progress
+    }
+
     /// Sends frames as chunks of an HTTP/1.1 answer: about `enough_bytes`, or as many as there are. `None`: the socket takes no
     /// more for now; nothing new is read before it has taken what waits.
     ///
@@ -69,12 +84,23 @@ impl Replay {
 }
 
 fn put_frames(reader: &mut Reader, enough_bytes: usize, out: &mut Vec<u8>) -> Sent {
+    put_entries(reader, enough_bytes, out, |given, out| {
+        encode_readlogs_frame(given.entry, out);
+    })
+}
+
+fn put_entries(
+    reader: &mut Reader,
+    enough_bytes: usize,
+    out: &mut Vec<u8>,
+    put: impl Fn(&Given<'_>, &mut Vec<u8>),
+) -> Sent {
     reader.clear_wake();
     let before = out.len();
     let mut entry_count = 0;
     loop {
-        let progress = reader.step(&mut |entry, _| {
-            encode_readlogs_frame(entry, out);
+        let progress = reader.step(&mut |given| {
+            put(given, out);
             entry_count += 1;
         });
         let byte_count = out.len() - before;

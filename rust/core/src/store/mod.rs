@@ -20,6 +20,7 @@ mod limits;
 mod record;
 mod removal;
 mod root;
+mod view;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use budget::{Budget, Held};
 pub use census::{Census, PackedId, Scan};
 pub use limits::StoreLimits;
-pub use record::{new_session_id, read_records, remove_record, write_record};
+pub use record::{new_session_id, read_records, record_folder, remove_record, write_record};
+pub use view::{Listed, StoreView};
 
 use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
@@ -153,6 +155,21 @@ impl Store {
         root.is_after_power_cut = found.is_after_power_cut;
         *self.sync_log() = Some(found.log);
         Ok(root)
+    }
+
+    /// The store as its files are, for whoever only looks.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub fn view(&self, fifo_root: PathBuf) -> Result<StoreView> {
+        self.open()?;
+        let root = self.root();
+        let folder = root.as_ref().map_or(&*self.data, Root::folder).to_owned();
+        Ok(StoreView::new(
+            Arc::clone(&self.disk),
+            folder,
+            Some(fifo_root),
+        ))
     }
 
     /// What kept the store from being opened at the last try.

@@ -3,7 +3,7 @@
 //! dockerd tells a plugin of a session once. A worker that comes later finds it here; so does a plugin that was disabled,
 //! upgraded or given another data folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -13,6 +13,14 @@ use crate::stream::{Session, SessionFacts, record_file_name};
 
 /// LIMIT: a longer file is no record. The facts come out of an RPC's body, whose size the service bounds.
 const MAX_RECORD_BYTES: u64 = 64 << 20;
+
+/// Where sessions are written down, below the FIFO root: in the mount that keeps FIFOs over an upgrade of the plugin.
+const RECORD_FOLDER: &str = "run/docker/logboom";
+
+/// The folder in which sessions are written down.
+pub fn record_folder(fifo_root: &Path) -> PathBuf {
+    fifo_root.join(RECORD_FOLDER)
+}
 
 /// A number that no other session has.
 ///
@@ -52,21 +60,32 @@ pub fn remove_record(disk: &dyn Disk, session: &Session) {
 /// # Errors
 /// The folder is there and cannot be read.
 pub fn read_records(disk: &dyn Disk, folder: &Path) -> Result<Vec<Session>> {
+    let (sessions, unfinished) = records(disk, folder)?;
+    for name in unfinished {
+        // The number of its session does not come again. Another worker may look.
+        let _ = disk.remove_file(&folder.join(name));
+    }
+    Ok(sessions)
+}
+
+/// The sessions, and the names of what was not written to its end.
+pub(super) fn records(disk: &dyn Disk, folder: &Path) -> Result<(Vec<Session>, Vec<String>)> {
     let listed = disk.list(folder);
     if is_missing(&listed) {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let listed = listed.map_err(Error::io("list", folder))?;
-    for file in listed.iter().filter(|file| file.name.ends_with(".tmp")) {
-        // The number of its session does not come again. Another worker may look.
-        let _ = disk.remove_file(&folder.join(&file.name));
-    }
     let mut sessions: Vec<Session> = listed
         .iter()
         .filter_map(|file| read_record(disk, folder, &file.name))
         .collect();
     sessions.sort_by_key(|session| session.facts.started_ns);
-    Ok(sessions)
+    let unfinished = listed
+        .into_iter()
+        .map(|file| file.name)
+        .filter(|name| name.ends_with(".tmp"))
+        .collect();
+    Ok((sessions, unfinished))
 }
 
 fn read_record(disk: &dyn Disk, folder: &Path, name: &str) -> Option<Session> {

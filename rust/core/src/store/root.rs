@@ -112,6 +112,22 @@ impl Root {
     }
 }
 
+/// The folder that a store is read from: the data folder, or the one beside it when a newer version has written the data
+/// folder and there is one. Nothing is made.
+pub(super) fn readable_folder(data: &Path, disk: &dyn Disk) -> Result<PathBuf> {
+    let has_format = |folder: &Path| check_format(&folder.join("format"), disk);
+    let beside = beside(data);
+    match has_format(data) {
+        Ok(true) => Ok(data.to_owned()),
+        Ok(false) => Err(Error::invalid(
+            "data",
+            format!("{} holds no store of Logboom", data.display()),
+        )),
+        Err(Error::UnsupportedFormat { .. }) if has_format(&beside)? => Ok(beside),
+        Err(error) => Err(error),
+    }
+}
+
 fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
     let created = match disk.open(path, OpenMode::Create) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -19,6 +19,7 @@ mod reader;
 mod recover;
 mod retention;
 mod session;
+mod snapshot;
 mod watch;
 
 use std::collections::VecDeque;
@@ -27,11 +28,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cutter::{Counted, CutWhen, Tools};
-pub use reader::{Progress, Query, Reader};
+pub use reader::{Given, Progress, Query, Reader};
 pub use recover::Resumed;
 pub use retention::Footprint;
 pub(crate) use session::record_file_name;
 pub use session::{Limits, Session, SessionFacts};
+pub(crate) use snapshot::read_facts;
+pub use snapshot::{Description, Snapshot};
 pub use watch::Watcher;
 
 use serde::{Deserialize, Serialize};

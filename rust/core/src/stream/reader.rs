@@ -39,7 +39,23 @@ pub struct Query {
     pub until_ns: Option<i64>,
     /// Rule 4. Without a running session it changes nothing.
     pub follow: bool,
+    /// Nothing before this sequence number, whatever `tail` says, for whoever has read up to there.
+    pub from_sequence: Option<u64>,
 }
+
+/// An entry as a reader gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The entry.
+    pub entry: &'a Entry<'a>,
+    /// Its number; `None`: it stands in no stream, but says why others are missing here.
+    pub sequence: Option<u64>,
+    /// Logboom wrote it.
+    pub is_own: bool,
+}
+
+/// What takes the entries of a step.
+type Visit<'a> = &'a mut dyn FnMut(&Given<'_>);
 
 /// Where a reader stands after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +224,7 @@ impl Reader {
             Some(Tail::In(segment, tail)) => reader.sequence = reader.tail_start(&segment, tail)?,
             Some(Tail::All) | None => {}
         }
+        reader.sequence = reader.sequence.max(query.from_sequence.unwrap_or(0));
         Ok(reader)
     }
 
@@ -261,10 +278,10 @@ impl Reader {
         self.watcher.clear();
     }
 
-    /// Gives the entries of one block, or of about a megabyte of journal; the flag says that Logboom wrote the entry.
+    /// Gives the entries of one block, or of about a megabyte of journal.
     ///
     /// A block that cannot be read is replaced by an entry that says so; only its own entries are lost.
-    pub fn step(&mut self, visit: &mut dyn FnMut(&Entry<'_>, bool)) -> Progress {
+    pub fn step(&mut self, visit: Visit<'_>) -> Progress {
         let progress = self.step_once(visit);
         if progress != Progress::Wait {
             return progress;
@@ -274,7 +291,7 @@ impl Reader {
         self.step_once(visit)
     }
 
-    fn step_once(&mut self, visit: &mut dyn FnMut(&Entry<'_>, bool)) -> Progress {
+    fn step_once(&mut self, visit: Visit<'_>) -> Progress {
         let end = self.end_sequence();
         if self.is_finished || end.is_some_and(|end| self.sequence >= end) {
             self.is_finished = true;
@@ -306,7 +323,7 @@ impl Reader {
     }
 
     /// Goes on behind entries that retention removed under this reader. One that has given nothing yet just begins later.
-    fn pass_over_removed(&mut self, sequence: u64, visit: &mut dyn FnMut(&Entry<'_>, bool)) {
+    fn pass_over_removed(&mut self, sequence: u64, visit: Visit<'_>) {
         if let Some(time_ns) = self.pass.given_ns {
             let text = format!(
                 "logboom: up to {} entries were removed while they were being read",
@@ -318,12 +335,7 @@ impl Reader {
     }
 
     /// One block.
-    fn step_segment(
-        &mut self,
-        segment: &SegmentFacts,
-        end: Option<u64>,
-        visit: &mut dyn FnMut(&Entry<'_>, bool),
-    ) {
+    fn step_segment(&mut self, segment: &SegmentFacts, end: Option<u64>, visit: Visit<'_>) {
         let blocks = match self.blocks(segment) {
             Ok(blocks) => blocks,
             Err(error) => {
@@ -375,8 +387,13 @@ impl Reader {
                 self.sequence = place.end_sequence();
                 break;
             };
+            let given = Given {
+                entry: &row.entry,
+                sequence: Some(self.sequence),
+                is_own: row.is_own,
+            };
             self.sequence += 1;
-            if self.pass.give(&row.entry, row.is_own, visit).is_break() {
+            if self.pass.give(&given, visit).is_break() {
                 self.is_finished = true;
                 break;
             }
@@ -390,7 +407,7 @@ impl Reader {
         offset: u64,
         first: u64,
         end: Option<u64>,
-        visit: &mut dyn FnMut(&Entry<'_>, bool),
+        visit: Visit<'_>,
     ) {
         let mut next = first;
         let mut chunk = std::mem::take(&mut self.chunk);
@@ -406,7 +423,12 @@ impl Reader {
             self.sequence = next;
             let pass = &mut self.pass;
             let given = with_entry(&generation, &item, item_end, |entry, is_own| {
-                pass.give(entry, is_own, visit)
+                let given = Given {
+                    entry,
+                    sequence: Some(next - 1),
+                    is_own,
+                };
+                pass.give(&given, visit)
             });
             if given.is_break() {
                 self.is_finished = true;
@@ -446,37 +468,25 @@ impl Reader {
 
 impl Pass {
     /// Gives an entry that the times let through; breaks at the first that is too new.
-    fn give(
-        &mut self,
-        entry: &Entry<'_>,
-        is_own: bool,
-        visit: &mut dyn FnMut(&Entry<'_>, bool),
-    ) -> ControlFlow<()> {
+    fn give(&mut self, given: &Given<'_>, visit: Visit<'_>) -> ControlFlow<()> {
+        let time_ns = given.entry.time_ns;
         if let Some(since_ns) = self.since_ns {
-            if entry.time_ns < since_ns {
+            if time_ns < since_ns {
                 return ControlFlow::Continue(());
             }
             self.since_ns = None;
         }
-        if self
-            .until_ns
-            .is_some_and(|until_ns| entry.time_ns > until_ns)
-        {
+        if self.until_ns.is_some_and(|until_ns| time_ns > until_ns) {
             return ControlFlow::Break(());
         }
-        self.given_ns = Some(entry.time_ns);
-        visit(entry, is_own);
+        self.given_ns = Some(time_ns);
+        visit(given);
         ControlFlow::Continue(())
     }
 }
 
 /// Says in the stream's place which entries cannot be read.
-fn visit_loss(
-    entry_count: u64,
-    time_ns: i64,
-    error: &Error,
-    visit: &mut dyn FnMut(&Entry<'_>, bool),
-) {
+fn visit_loss(entry_count: u64, time_ns: i64, error: &Error, visit: Visit<'_>) {
     visit_notice(
         &format!("logboom: {entry_count} entries cannot be read: {error}"),
         time_ns,
@@ -485,8 +495,12 @@ fn visit_loss(
 }
 
 /// Gives an entry that stands in no stream.
-fn visit_notice(text: &str, time_ns: i64, visit: &mut dyn FnMut(&Entry<'_>, bool)) {
-    visit(&Entry::own(time_ns, text), true);
+fn visit_notice(text: &str, time_ns: i64, visit: Visit<'_>) {
+    visit(&Given {
+        entry: &Entry::own(time_ns, text),
+        sequence: None,
+        is_own: true,
+    });
 }
 
 impl AsFd for Reader {

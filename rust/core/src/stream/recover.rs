@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
-use crate::disk::is_missing;
+use crate::disk::{OpenMode, is_missing};
 use crate::error::{Error, Result};
 use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
 use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter};
@@ -36,11 +36,46 @@ pub struct Resumed {
 
 impl State {
     /// All up to the end of a block lies in blocks.
-    fn pass_over(&mut self, block: LastBlock) {
+    pub(super) fn pass_over(&mut self, block: LastBlock) {
         self.cut.sequence = block.end_sequence;
         self.next_generation = block.generation + 1;
         self.last_block = Some(block);
     }
+
+    /// Puts a generation behind those that were placed before it, or gives it back when it lies in blocks.
+    pub(super) fn place(&mut self, generation: Generation) -> Option<Generation> {
+        let header = generation.header();
+        match self.last_block {
+            Some(block) if header.number < block.generation => return Some(generation),
+            Some(block)
+                if header.number == block.generation && block.position_to > header.start =>
+            {
+                self.cut.offset = (block.position_to - header.start).min(generation.boundary());
+            }
+            _ if self.chain.is_empty() => {
+                let sequence = header.first_sequence.max(self.cut.sequence);
+                self.cut = CutPoint {
+                    offset: 0,
+                    sequence,
+                };
+            }
+            _ => {}
+        }
+        self.chain.push_back(Arc::new(generation));
+        None
+    }
+}
+
+/// Publishes what is whole in the generations of a stream, which are given in their order. A torn rest counts only in a
+/// session's newest generation: the next one begins where the whole frames of this one end.
+pub(super) fn publish_recovered(generations: &mut [Generation]) -> Result<()> {
+    let mut next_starts: HashMap<u64, u64> = HashMap::new();
+    let mut chunk = Vec::new();
+    for generation in generations.iter_mut().rev() {
+        let (session, start) = (generation.header().session, generation.header().start);
+        generation.recover(next_starts.insert(session, start), &mut chunk)?;
+    }
+    Ok(())
 }
 
 impl Stream {
@@ -171,7 +206,7 @@ impl Stream {
         for &number in numbers {
             let path = self.folder.join(journal::file_name(number));
             state.next_generation = state.next_generation.max(number + 1);
-            match Generation::open(&*self.disk, &path)? {
+            match Generation::open(&*self.disk, &path, OpenMode::Write)? {
                 Left::Whole(generation) if generation.header().boot_id == self.boot.id => {
                     found.push(generation);
                 }
@@ -189,43 +224,18 @@ impl Stream {
                     .map_err(Error::io("remove", &path))?,
             }
         }
-        // A torn rest counts only in the session's newest generation: the next one begins where its whole frames end.
-        let mut next_starts: HashMap<u64, u64> = HashMap::new();
-        let mut chunk = Vec::new();
-        for generation in found.iter_mut().rev() {
-            let (session, start) = (generation.header().session, generation.header().start);
-            generation.recover(next_starts.insert(session, start), &mut chunk)?;
-        }
+        publish_recovered(&mut found)?;
         for generation in found {
-            let header = generation.header();
             // A worker that was killed may not have written down whose entries these are.
-            state.unwritten_sessions.push(header.session);
-            match state.last_block {
-                Some(block) if header.number < block.generation => {
-                    let generation = Arc::new(generation);
-                    if generation.has_torn_rest() {
-                        state.torn.push(generation);
-                    } else {
-                        cutting.to_remove.push_back(generation);
-                    }
-                    continue;
+            state.unwritten_sessions.push(generation.header().session);
+            if let Some(in_blocks) = state.place(generation) {
+                let generation = Arc::new(in_blocks);
+                if generation.has_torn_rest() {
+                    state.torn.push(generation);
+                } else {
+                    cutting.to_remove.push_back(generation);
                 }
-                Some(block)
-                    if header.number == block.generation && block.position_to > header.start =>
-                {
-                    state.cut.offset =
-                        (block.position_to - header.start).min(generation.boundary());
-                }
-                _ if state.chain.is_empty() => {
-                    let sequence = header.first_sequence.max(state.cut.sequence);
-                    state.cut = CutPoint {
-                        offset: 0,
-                        sequence,
-                    };
-                }
-                _ => {}
             }
-            state.chain.push_back(Arc::new(generation));
         }
         if has_lost {
             state.sequence_floor = state.next_sequence() + LOSS_JUMP;

@@ -10,6 +10,8 @@ const TAG_TIME: u32 = 2 << 3;
 const TAG_LINE: u32 = (3 << 3) | 2;
 const TAG_PARTIAL: u32 = 4 << 3;
 const TAG_METADATA: u32 = (5 << 3) | 2;
+const TAG_PIECE_ID: u32 = (2 << 3) | 2;
+const TAG_PIECE_ORDINAL: u32 = 3 << 3;
 
 /// One `LogEntry`, borrowing from the bytes it was decoded from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,15 @@ pub struct Entry<'a> {
     pub unknown: Cow<'a, [u8]>,
 }
 
+/// What `PartialLogEntryMetadata` tells of a piece of a long line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The same for all pieces of a line.
+    pub id: &'a [u8],
+    /// Which piece it is, from 1.
+    pub ordinal: i64,
+}
+
 impl<'a> Entry<'a> {
     /// An entry of Logboom's own.
     pub fn own(time_ns: i64, text: &'a str) -> Self {
@@ -39,6 +50,25 @@ impl<'a> Entry<'a> {
             line: text.as_bytes(),
             ..Self::default()
         }
+    }
+
+    /// Which piece of a long line this is, as far as its metadata tells.
+    pub fn piece(&self) -> Piece<'_> {
+        let mut piece = Piece::default();
+        let mut rest = self.metadata.as_deref().unwrap_or_default();
+        while let Ok(tag) = take_tag(&mut rest) {
+            let taken = match tag {
+                TAG_PIECE_ID => take_bytes(&mut rest).map(|id| piece.id = id),
+                TAG_PIECE_ORDINAL => {
+                    take_varint(&mut rest).map(|ordinal| piece.ordinal = to_signed(ordinal))
+                }
+                _ => skip_value(tag, &mut rest),
+            };
+            if taken.is_err() {
+                break;
+            }
+        }
+        piece
     }
 
     /// The line goes on in a later entry, so no newline ends this one.

@@ -1,0 +1,189 @@
+//! A store as another process sees it: nothing is locked, changed or kept, and no thread is started.
+//!
+//! It can be used while a worker runs, of which it sees what lies in files; what still is in a FIFO comes later.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::record::{record_folder, records};
+use super::root::readable_folder;
+use super::{CONTAINERS, check_container_id};
+use crate::disk::{Disk, SystemDisk, is_missing};
+use crate::error::{Error, Result};
+use crate::stream::{Session, SessionFacts, Snapshot, read_facts};
+
+/// One stream of a store, or a container that runs and has not printed yet.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Whose entries it has.
+    pub container_id: String,
+    /// A session of it runs; `None` where that cannot be seen.
+    pub is_active: Option<bool>,
+    /// When its oldest session that is known of began.
+    pub first_started_ns: Option<i64>,
+    /// When its newest session began.
+    pub last_started_ns: Option<i64>,
+    /// What is known of the container, as its newest session gave it.
+    pub facts: Option<String>,
+}
+
+/// The files of a store.
+#[derive(Debug)]
+pub struct StoreView {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    fifo_root: Option<PathBuf>,
+}
+
+impl StoreView {
+    /// A store's files on the machine's own file system.
+    ///
+    /// Where FIFOs are is needed to know which sessions run.
+    ///
+    /// # Errors
+    /// There is no store in the folder, or one of a newer version.
+    pub fn open(data: &Path, fifo_root: Option<PathBuf>) -> Result<Self> {
+        Self::open_on(Arc::new(SystemDisk), data, fifo_root)
+    }
+
+    /// `open` on a disk of the caller's.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_on(disk: Arc<dyn Disk>, data: &Path, fifo_root: Option<PathBuf>) -> Result<Self> {
+        let folder = readable_folder(data, &*disk)?;
+        Ok(Self::new(disk, folder, fifo_root))
+    }
+
+    pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf, fifo_root: Option<PathBuf>) -> Self {
+        Self {
+            disk,
+            folder,
+            fifo_root,
+        }
+    }
+
+    /// Where it is: the data folder, or the one beside it where a newer version has written the data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn stream_folder(&self, container_id: &str) -> PathBuf {
+        self.folder.join(CONTAINERS).join(container_id)
+    }
+
+    /// The ids of all streams, sorted. One folder is listed.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn stream_ids(&self) -> Result<Vec<String>> {
+        let folder = self.folder.join(CONTAINERS);
+        let listed = self.disk.list(&folder);
+        if is_missing(&listed) {
+            return Ok(Vec::new());
+        }
+        let mut ids: Vec<String> = listed
+            .map_err(Error::io("list", &folder))?
+            .into_iter()
+            .map(|listed| listed.name)
+            .filter(|name| check_container_id(name).is_ok())
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// All streams with what is known of their containers, and the containers that run and have printed nothing, by id. One small
+    /// file is read for each.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut running = self.running()?;
+        let mut streams: Vec<Listed> = self
+            .stream_ids()?
+            .into_iter()
+            .map(|container_id| {
+                let mut sessions = read_facts(
+                    &*self.disk,
+                    &self.stream_folder(&container_id),
+                    &container_id,
+                );
+                let here = running.as_mut().map(|running| {
+                    let here = running.remove(&container_id).unwrap_or_default();
+                    let is_active = !here.is_empty();
+                    sessions.extend(here);
+                    is_active
+                });
+                listed(container_id, here, &sessions)
+            })
+            .collect();
+        for (container_id, sessions) in running.into_iter().flatten() {
+            streams.push(listed(container_id, Some(true), &sessions));
+        }
+        streams.sort_unstable_by(|one, other| one.container_id.cmp(&other.container_id));
+        Ok(streams)
+    }
+
+    /// The sessions whose FIFO is there, by container.
+    fn running(&self) -> Result<Option<BTreeMap<String, Vec<SessionFacts>>>> {
+        let Some(fifo_root) = &self.fifo_root else {
+            return Ok(None);
+        };
+        let mut running: BTreeMap<String, Vec<SessionFacts>> = BTreeMap::new();
+        let mut fifos = Fifos::default();
+        let (sessions, _) = records(&*self.disk, &record_folder(fifo_root))?;
+        for Session { facts, .. } in sessions {
+            let path = fifo_root.join(facts.file.trim_start_matches('/'));
+            if fifos.is_there(&*self.disk, &path) {
+                running
+                    .entry(facts.container_id.clone())
+                    .or_default()
+                    .push(facts);
+            }
+        }
+        Ok(Some(running))
+    }
+
+    /// A stream as its files are now; `None`: it has no folder.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or the disk refused.
+    pub fn snapshot(&self, container_id: &str) -> Result<Option<Snapshot>> {
+        check_container_id(container_id)?;
+        Snapshot::take(&self.disk, self.stream_folder(container_id), container_id)
+    }
+}
+
+fn listed(container_id: String, is_active: Option<bool>, sessions: &[SessionFacts]) -> Listed {
+    let started = || sessions.iter().map(|session| session.started_ns);
+    let newest = sessions.iter().max_by_key(|session| session.started_ns);
+    Listed {
+        container_id,
+        is_active,
+        first_started_ns: started().min(),
+        last_started_ns: started().max(),
+        facts: newest.map(|session| session.facts.get().to_owned()),
+    }
+}
+
+/// Which FIFOs there are. They are only listed: to open one makes a reader of it.
+#[derive(Debug, Default)]
+struct Fifos {
+    folders: HashSet<PathBuf>,
+    paths: HashSet<PathBuf>,
+}
+
+impl Fifos {
+    fn is_there(&mut self, disk: &dyn Disk, path: &Path) -> bool {
+        if let Some(folder) = path.parent() {
+            if self.folders.insert(folder.to_owned()) {
+                // A folder that cannot be listed holds none that could be read.
+                let listed = disk.list(folder).unwrap_or_default();
+                let paths = listed.into_iter().map(|listed| folder.join(listed.name));
+                self.paths.extend(paths);
+            }
+        }
+        self.paths.contains(path)
+    }
+}

@@ -1,0 +1,235 @@
+//! A stream as its files are at one moment, for whoever may not change them: another process, or one that only looks.
+//!
+//! A worker may cut, seal and remove meanwhile. The order of the look makes that harmless:
+//!
+//! 1. The generations are opened and stay open. Whatever the cutter does to them from now on, nothing of them is missed.
+//! 2. Then the segments are listed. The newest block tells how far the generations lie in blocks.
+//! 3. Then `container.json` is read, which tells the same where retention has taken the last segment.
+//!
+//! A file that is gone when it is opened is passed over: a generation lies in blocks by then, a segment was removed by
+//! retention.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::container::ContainerFile;
+use super::reader::{Query, Reader};
+use super::recover::publish_recovered;
+use super::retention::holds_entries;
+use super::{Boot, LastBlock, SegmentFacts, SessionFacts, State, Stream};
+use crate::disk::{Disk, Listed, OpenMode, is_missing};
+use crate::error::{Error, Result};
+use crate::journal::{self, Generation, Left, with_entry};
+use crate::segment::{self, BlockPlace, Rest, SegmentReader};
+
+/// What a stream holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// How many entries.
+    pub entry_count: u64,
+    /// The oldest time among them.
+    pub first_ns: Option<i64>,
+    /// The newest.
+    pub last_ns: Option<i64>,
+    /// The sequence number of the oldest entry, or of the next one where there is none.
+    pub first_sequence: u64,
+    /// The sequence number behind the newest entry.
+    pub end_sequence: u64,
+    /// Their lines with newlines: what `zstdcat` would print.
+    pub text_bytes: u64,
+    /// The files that hold them.
+    pub stored_bytes: u64,
+    /// How many of these files are segments.
+    pub segment_count: u64,
+}
+
+impl Description {
+    fn add(&mut self, entry_count: u64, text_bytes: u64, min_time_ns: i64, max_time_ns: i64) {
+        self.entry_count += entry_count;
+        self.text_bytes += text_bytes;
+        self.first_ns = Some(
+            self.first_ns
+                .map_or(min_time_ns, |first| first.min(min_time_ns)),
+        );
+        self.last_ns = Some(
+            self.last_ns
+                .map_or(max_time_ns, |last| last.max(max_time_ns)),
+        );
+    }
+}
+
+/// A stream whose entries are fixed.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// It is never opened as a worker opens it, nor does a session begin in it.
+    stream: Arc<Stream>,
+    /// Its blocks, oldest first.
+    blocks: Vec<BlockPlace>,
+    stored_bytes: u64,
+}
+
+impl Snapshot {
+    /// Looks at a stream's folder; `None`: there is none.
+    ///
+    /// # Errors
+    /// The disk refused, or the header of the newest block is damaged.
+    pub fn take(disk: &Arc<dyn Disk>, folder: PathBuf, container_id: &str) -> Result<Option<Self>> {
+        let Some(listed) = list(&**disk, &folder)? else {
+            return Ok(None);
+        };
+        let mut generations = open_generations(&**disk, &folder, &listed)?;
+        // ORDER: the generations are open before the segments are listed.
+        let Some(listed) = list(&**disk, &folder)? else {
+            return Ok(None);
+        };
+        let mut state = State {
+            is_open: true,
+            ..State::default()
+        };
+        let mut blocks = Vec::new();
+        let found = look_at_segments(&**disk, &folder, &listed, &mut state, &mut blocks)?;
+        let file = ContainerFile::read(&**disk, &folder, container_id);
+        if let Some(last_block) = found.or(file.last_block) {
+            state.pass_over(last_block);
+        }
+        publish_recovered(&mut generations)?;
+        for generation in generations {
+            state.place(generation);
+        }
+        let stored_bytes = listed
+            .iter()
+            .filter(|file| holds_entries(&file.name))
+            .map(|file| file.bytes)
+            .sum();
+        let stream = Stream::new(container_id, folder, Arc::clone(disk), Boot::default(), 0);
+        *stream.state() = state;
+        Ok(Some(Self {
+            stream: Arc::new(stream),
+            blocks,
+            stored_bytes,
+        }))
+    }
+
+    /// A reader of it. A follower ends where the snapshot does.
+    ///
+    /// # Errors
+    /// No file descriptor is left, or the disk refused.
+    pub fn read(&self, query: &Query) -> Result<Reader> {
+        Reader::open(&self.stream, query)
+    }
+
+    /// Its blocks, oldest first.
+    pub fn blocks(&self) -> &[BlockPlace] {
+        &self.blocks
+    }
+
+    /// What it holds. Of blocks the headers are looked at, of the journal each entry.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn describe(&self) -> Result<Description> {
+        let (first_sequence, end_sequence, chain) = {
+            let state = self.stream.state();
+            let chain: Vec<(u64, Arc<Generation>)> = state
+                .chain
+                .iter()
+                .enumerate()
+                .map(|(index, generation)| {
+                    let offset = state.uncut_point(index, generation).offset;
+                    (offset, Arc::clone(generation))
+                })
+                .collect();
+            (state.oldest_sequence(), state.next_sequence(), chain)
+        };
+        let mut description = Description {
+            first_sequence,
+            end_sequence,
+            stored_bytes: self.stored_bytes,
+            segment_count: self.stream.state().segments.len() as u64,
+            ..Description::default()
+        };
+        for block in &self.blocks {
+            description.add(
+                block.entry_count.into(),
+                block.text_bytes.into(),
+                block.min_time_ns,
+                block.max_time_ns,
+            );
+        }
+        let mut chunk = Vec::new();
+        for (offset, generation) in chain {
+            generation.walk(offset, &mut chunk, |item, end| {
+                with_entry(&generation, &item, end, |entry, _| {
+                    let text_bytes = entry.line.len() + usize::from(!entry.is_continued());
+                    description.add(1, text_bytes as u64, entry.time_ns, entry.time_ns);
+                });
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(description)
+    }
+}
+
+/// The facts of a stream's sessions, oldest first; none where they were not written down yet.
+pub(crate) fn read_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> Vec<SessionFacts> {
+    ContainerFile::read(disk, folder, container_id).sessions
+}
+
+fn list(disk: &dyn Disk, folder: &Path) -> Result<Option<Vec<Listed>>> {
+    let listed = disk.list(folder);
+    if is_missing(&listed) {
+        return Ok(None);
+    }
+    listed.map(Some).map_err(Error::io("list", folder))
+}
+
+/// The numbers in the names of some files, in ascending order.
+fn numbers(listed: &[Listed], parse: impl Fn(&str) -> Option<u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = listed.iter().filter_map(|file| parse(&file.name)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn open_generations(disk: &dyn Disk, folder: &Path, listed: &[Listed]) -> Result<Vec<Generation>> {
+    let mut generations = Vec::new();
+    for number in numbers(listed, journal::parse_file_name) {
+        let path = folder.join(journal::file_name(number));
+        match Generation::open(disk, &path, OpenMode::Read) {
+            Ok(Left::Whole(generation)) => generations.push(generation),
+            // Its start is not whole yet, or damaged: it holds nothing.
+            Ok(Left::Nothing | Left::Damaged) => {}
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(generations)
+}
+
+/// Puts segments and their blocks in place; returns the newest block.
+fn look_at_segments(
+    disk: &dyn Disk,
+    folder: &Path,
+    listed: &[Listed],
+    state: &mut State,
+    blocks: &mut Vec<BlockPlace>,
+) -> Result<Option<LastBlock>> {
+    let mut last_block = None;
+    for number in numbers(listed, segment::parse_file_name) {
+        let path = folder.join(segment::file_name(number));
+        let reader = match SegmentReader::open(disk, &path) {
+            Ok(reader) => reader,
+            Err(error) if error.is_missing() => continue,
+            Err(error) => return Err(error),
+        };
+        let contents = reader.contents()?;
+        if let Some(last) = contents.blocks.last() {
+            last_block = Some(LastBlock::new(&reader.header(last)?));
+            let is_open = contents.rest != Rest::Index;
+            let facts = SegmentFacts::new(&path, contents.bytes, &contents.blocks, is_open);
+            state.segments.push_back(facts);
+            blocks.extend(contents.blocks);
+        }
+    }
+    Ok(last_block)
+}
