@@ -9,6 +9,8 @@ ARGUMENTS ?= all
 SECONDS ?= 20
 # How often `make soak` kills the worker.
 KILLS ?= 1000
+# The architectures that `make release` makes plugins and wheels for, besides this machine's own.
+OTHER_ARCHITECTURES ?= arm64
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
@@ -47,6 +49,15 @@ install:
 uninstall:
 	@$(SETUP) build
 	@$(RUN) packaging/install.py uninstall
+
+.PHONY: release  ## Makes build/release/VERSION: plugins, wheels, notes, checksums; OTHER_ARCHITECTURES= is for this machine's only
+release: plugin $(OTHER_ARCHITECTURES:%=build/%/plugin)
+	@$(SETUP) development
+	@$(RUN) packaging/release.py gather $(OTHER_ARCHITECTURES)
+
+.PHONY: publish  ## Pushes the plugins of a release to REPOSITORY (registry.example/logboom)
+publish:
+	@$(RUN) packaging/release.py publish $(REPOSITORY)
 
 .PHONY: bench  ## Measures Logboom beside Docker's own drivers; ARGUMENTS=--help tells more
 bench: plugin
@@ -141,6 +152,14 @@ help:
 	@grep -E '^\.PHONY: .*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ".PHONY: |  ## "}; {printf "make %-13s %s\n", $$2, $$3}'
 
 # What `plugin` puts together, made at the same time; cargo shares the cores by itself, hence MAKEFLAGS=.
+
+# What is up to date is found out by those who make it.
+.PHONY: FORCE
+build/%/plugin: FORCE
+	@$(SETUP) compiler build rootfs cross
+	@$(RUN) packaging/cross.py $*
+	@$(RUN) packaging/rootfs.py --build build/$* --architecture $* \
+		plugin --init build/$*/logboom-init --wheel build/$*/wheel/*.whl
 
 # PID 1 of the plugin is static: nothing in the root folder can break it.
 .PHONY: build/init/logboom-init

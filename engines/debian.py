@@ -32,6 +32,12 @@ def codename() -> str:
     return release["VERSION_CODENAME"]
 
 
+def native_architecture() -> str:
+    """This machine's, as Debian names it: ``amd64``."""
+    command = ["dpkg", "--print-architecture"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def mirror() -> str:
     """The address from which this machine gets its own Debian packages.
 

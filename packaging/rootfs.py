@@ -4,6 +4,7 @@ There is no shell, no package manager and nothing else in it that the worker doe
 """
 
 import argparse
+import contextlib
 import fcntl
 import gzip
 import hashlib
@@ -17,11 +18,21 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from engines.debian import codename, unpack
+from engines.debian import codename, native_architecture, unpack
 from engines.errors import EngineError
 
 DOWNLOAD_LIMIT_BYTES = 25_000_000
 """What a user has to download at most; asked for by the design."""
+
+EMULATORS = {"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"}
+"""What runs a program of another architecture, by the architecture."""
+
+# Where it is in the root folder for the time it is needed.
+EMULATOR = "emulator"
+
+WHEEL_PLATFORMS = {"amd64": "x86_64", "arm64": "aarch64"}
+# Every version of the C library that a wheel may ask for: pip does not take an older one for a newer one.
+MANYLINUX = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 42)))
 
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 
@@ -32,7 +43,7 @@ KEPT = {
     "etc": ("python3.*", "ssl"),
     "usr": ("bin", "lib", "lib64"),
     "usr/bin": ("python3", "python3.[0-9]*"),
-    "usr/lib": ("*-linux-gnu", "python3*", "ssl"),
+    "usr/lib": ("*-linux-gnu", "ld-linux*", "python3*", "ssl"),
 }
 DROPPED = ("dev", "sbin", "var")
 MADE = ("data", "dev", "proc", "run", "sys", "tmp")
@@ -77,6 +88,7 @@ def main() -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=Path("build"), help="the folder to work in")
+    parser.add_argument("--architecture", choices=EMULATORS, default=native_architecture())
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser(
         "base", help="unpack Debian's Python only, which can be done beside compiling"
@@ -107,13 +119,21 @@ def make_alone(arguments: argparse.Namespace) -> None:
     with (arguments.build / "rootfs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if arguments.action == "base":
-            base(arguments.build)
+            base(arguments.build, arguments.architecture)
         else:
-            make(arguments.wheel, arguments.init, arguments.manifest, arguments.build / "plugin")
+            make(
+                arguments.wheel,
+                arguments.init,
+                arguments.manifest,
+                arguments.build / "plugin",
+                arguments.architecture,
+            )
 
 
-def make(wheel: Path, init: Path, manifest: Path, out: Path) -> None:
+def make(wheel: Path, init: Path, manifest: Path, out: Path, architecture: str) -> None:
     """Make ``out`` from its inputs, if one of them has changed.
+
+    Another architecture than the machine's needs its emulator, which runs Python in the result for a moment.
 
     Raises:
         EngineError: Debian's packages could not be had, or the result is over the limit.
@@ -130,13 +150,16 @@ def make(wheel: Path, init: Path, manifest: Path, out: Path) -> None:
     _remove(partial)
     root = partial / "rootfs"
     partial.mkdir(parents=True)
-    subprocess.run(["cp", "--archive", "--reflink=auto", base(out.parent), root], check=True)
-    install_python_packages(root, wheel, constraints)
+    subprocess.run(
+        ["cp", "--archive", "--reflink=auto", base(out.parent, architecture), root], check=True
+    )
+    install_python_packages(root, wheel, constraints, architecture)
     shutil.copy(init, root / "usr/bin/logboom-init")
     (root / "usr/bin/logboom-init").chmod(0o755)
-    trim_libraries(root)
-    compile_python(root)
-    run_inside(root, "/usr/bin/python3", "-c", TRY_OUT)
+    with emulator(root, architecture):
+        trim_libraries(root)
+        compile_python(root)
+        run_inside(root, "/usr/bin/python3", "-c", TRY_OUT)
     shutil.copy(manifest, partial / "config.json")
     # An engine refuses the same root folder for a second plugin, and another manifest makes another plugin.
     shutil.copy(manifest, root / "etc/logboom.json")
@@ -157,13 +180,14 @@ def root_of(out: Path) -> Path:
     return out / "rootfs"
 
 
-def base(build: Path) -> Path:
+def base(build: Path, architecture: str) -> Path:
     """Debian's Python and what it needs, unpacked once and trimmed."""
     recipe = repr((PACKAGES, LINKS, KEPT, DROPPED, MADE, STANDARD_LIBRARY_DROPPED))
     suite = codename()
-    root = build / f"base-{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+    root = build / f"base-{suite}-{architecture}-{digest}"
     if not root.exists():
-        print(f"unpacking Debian {suite}'s Python", flush=True)
+        print(f"unpacking Debian {suite}'s Python for {architecture}", flush=True)
         untrimmed = root.with_name(root.name + ".untrimmed")
         unpack(
             suite,
@@ -171,6 +195,7 @@ def base(build: Path) -> Path:
             untrimmed,
             variant="extract",
             options=(
+                f"--architectures={architecture}",
                 f"--setup-hook={LINKS}",
                 "--dpkgopt=path-exclude=/usr/share/*",
                 "--dpkgopt=path-exclude=/usr/lib/*/gconv/*",
@@ -204,12 +229,34 @@ def standard_library(root: Path) -> Path:
     return library
 
 
-def install_python_packages(root: Path, wheel: Path, constraints: Path) -> None:
+@contextlib.contextmanager
+def emulator(root: Path, architecture: str) -> Iterator[None]:
+    """Have programs of another architecture run in ``root`` meanwhile; those of the machine's own need nothing.
+
+    Raises:
+        EngineError: there is no emulator.
+    """
+    if architecture == native_architecture():
+        yield
+        return
+    program = EMULATORS[architecture]
+    found = shutil.which(program)
+    if found is None:
+        raise EngineError(f"{program} is missing: apt-get install qemu-user-static")
+    inside = root / EMULATOR
+    shutil.copy(found, inside)
+    yield
+    inside.unlink()
+
+
+def install_python_packages(root: Path, wheel: Path, constraints: Path, architecture: str) -> None:
     """Install the wheel and what it depends on, for the Python in ``root``."""
+    machine = WHEEL_PLATFORMS[architecture]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--root-user-action=ignore", "--no-compile", "--only-binary=:all:"),
         f"--python-version={standard_library(root).name.removeprefix('python')}",
+        *(f"--platform={version}_{machine}" for version in MANYLINUX),
         f"--constraint={constraints}",
         f"--target={root}/usr/lib/python3/dist-packages",
         str(wheel),
@@ -222,12 +269,16 @@ def install_python_packages(root: Path, wheel: Path, constraints: Path) -> None:
 def trim_libraries(root: Path) -> None:
     """Remove the shared libraries that no program and no Python module links."""
     (folder,) = (root / "usr/lib").glob("*-linux-gnu")
-    (loader,) = (root / "usr/lib64").glob("ld-linux*")
+    (loader,) = (root / "usr").glob("lib*/ld-linux*")
     needed = {loader.name}
     for path in _linked_files(root):
         # Each line names a library and, after the arrow, where it is.
         listed = run_inside(
-            root, f"/lib64/{loader.name}", "--list", f"/{path.relative_to(root)}", check=False
+            root,
+            f"/{loader.relative_to(root)}",
+            "--list",
+            f"/{path.relative_to(root)}",
+            check=False,
         )
         needed |= {Path(line.split()[0]).name for line in listed.splitlines()}
     needed |= {
@@ -249,8 +300,9 @@ def compile_python(root: Path) -> None:
 
 def run_inside(root: Path, *words: str, check: bool = True) -> str:
     """Run a program with ``root`` as its root folder and give its output."""
+    emulated = [f"/{EMULATOR}"] if (root / EMULATOR).exists() else []
     result = subprocess.run(
-        ["/usr/sbin/chroot", str(root), *words],
+        ["/usr/sbin/chroot", str(root), *emulated, *words],
         env={},
         check=check,
         stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@
 #   build         .venv with what builds the wheel
 #   development   .venv with what the tests and lints need
 #   rootfs        what makes the plugin's root folder
+#   cross         what runs another architecture's Python for a moment
 #   engine        what a private Docker engine needs
 #   compose       docker-compose, which tests read logs with
 set -eu
@@ -65,6 +66,7 @@ want_part() {
         has mmdebstrap || want mmdebstrap
         [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || want debian-archive-keyring
         ;;
+    cross) has qemu-aarch64-static || want qemu-user-static ;;
     engine)
         [ "$(id -u)" = 0 ] || fail "a private engine needs root, for its mounts and containers: use sudo"
         grep -q ' cgroup2\? ' /proc/mounts ||

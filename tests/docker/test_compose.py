@@ -12,6 +12,7 @@ from engines.private import Engine
 from tests.docker.conftest import wait_until
 
 COMPOSE = shutil.which("docker-compose")
+EXAMPLE = Path(__file__).parents[2] / "examples/compose.yaml"
 PATIENCE_S = 60
 
 pytestmark = pytest.mark.skipif(
@@ -36,11 +37,25 @@ services:
 """
 
 
+def run_command(command: list[str | Path], engine: Engine) -> str:
+    result = subprocess.run(
+        command,
+        # The image of the example.
+        env={**engine.environment, "IMAGE": "bb"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 class Project:
     """Two containers that print a hundred lines, and one more when they are told to; then they end."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self.folder = engine.home / "project"
         self.folder.mkdir()
         wait = "until [ -e /told/go ]; do sleep 0.05; done"
@@ -51,17 +66,7 @@ class Project:
         return [COMPOSE, "--project-name=boom", f"--project-directory={self.folder}", *words]
 
     def run(self, *words: str) -> str:
-        result = subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self._engine.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout
+        return run_command(self.command(*words), self.engine)
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ def test_a_follower_ends_with_the_containers(project: Project) -> None:
     client = subprocess.Popen(
         project.command("logs", "--follow", "--tail=2"),
         cwd=project.folder,
-        env=project._engine.environment,
+        env=project.engine.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -122,3 +127,14 @@ def test_a_follower_ends_with_the_containers(project: Project) -> None:
         assert lines[-1] == f"{service} end" or lines[-2] == f"{service} end", lines
     after = by_service(project.run("logs"))
     assert [lines[-1] for lines in after.values()] == ["bank end", "river end"]
+
+
+@pytest.mark.parametrize(("service", "line"), [("web", "GET /"), ("worker", "job done")])
+def test_the_example_of_the_source_tree_works(engine: Engine, service: str, line: str) -> None:
+    assert COMPOSE is not None
+    command = [COMPOSE, "--project-name=example", f"--file={EXAMPLE}"]
+    try:
+        run_command([*command, "up", "--detach"], engine)
+        wait_until(line, lambda: line in run_command([*command, "logs", service], engine))
+    finally:
+        run_command([*command, "down", "--timeout=1"], engine)
