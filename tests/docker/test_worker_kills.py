@@ -10,10 +10,11 @@ from random import Random
 import pytest
 import trio
 
+from engines.errors import EngineError
 from engines.private import Engine
 from tests.crash.numbered import Verdict
 from tests.docker.counters import Counter
-from tests.docker.support import DEADLINE_S, POLL_S, Api, parent_of
+from tests.docker.support import DEADLINE_S, POLL_S, Api, docker, parent_of, plugin_folder
 
 KILLS = int(os.environ.get("LOGBOOM_TEST_KILLS", "100"))
 STEADY = 10
@@ -27,7 +28,16 @@ TIMEOUT_S = 300 + 6 * KILLS + 10 * QUIET
 DEADLINE_OF_ALL_S = 100 + 6 * KILLS + 3 * QUIET
 """Less than pytest's own, which would leave processes behind."""
 
+QUICK_WORDS = ("--network=none", "--log-driver=logboom")
 KEEP_ALL = ("--log-opt=max-size=-1",)
+
+STARTS = 8
+"""Containers that are started while the worker is killed; dockerd tries again after a second."""
+
+LOOK_S = 0.0002
+"""A start is under way for a few milliseconds."""
+
+START_LIFE_S = 0.004
 
 LOG_SHOWN_LINES = 50
 """Of what the plugin has said, when a worker has ended by itself."""
@@ -194,3 +204,48 @@ async def test_nothing_is_lost_doubled_or_out_of_order_when_the_worker_is_killed
     assert {name: verdict.text for name, verdict in verdicts.items() if not verdict.is_good} == {}
     assert [follower.wrong for follower in followers] == [0] * len(followers)
     assert [follower.last for follower in followers] == [counter.printed for counter in counters]
+
+
+async def start_and_kill(engine: Engine, name: str, life_s: float) -> bool:
+    """Start a container that prints its name, and kill the worker a moment after the engine has made its FIFO; returns whether
+    it was refused, which must be said as what it was, and must not come twice.
+    """
+    folder = plugin_folder(engine) / "propagated-mount"
+    before = set(folder.glob("logging/*"))
+    worker = await Workers(engine).next(None)
+
+    async def kill() -> None:
+        while set(folder.glob("logging/*")) <= before:
+            await trio.sleep(LOOK_S)
+        await trio.sleep(life_s)
+        os.kill(worker, signal.SIGKILL)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kill)
+        try:
+            await docker(engine, "run", f"--name={name}", *QUICK_WORDS, "bb", "echo", name)
+        except EngineError as error:
+            assert "logboom: the plugin ended before it had answered" in str(error)
+        else:
+            return False
+    await docker(engine, "start", "--attach", name)
+    return True
+
+
+async def test_a_container_that_starts_while_the_worker_is_killed_runs_or_says_why(
+    engine: Engine, tell: Callable[[str], None]
+) -> None:
+    random = Random()
+    names = [f"start-{number}" for number in range(STARTS)]
+    with trio.fail_after(DEADLINE_OF_ALL_S):
+        refused = [
+            await start_and_kill(engine, name, random.uniform(0, START_LIFE_S)) for name in names
+        ]
+    tell(f"{sum(refused)} of {STARTS} starts were refused")
+    assert [engine.docker_text("logs", name) for name in names] == names
+    engine.docker("rm", *names)
+    # No session is left, of those that had no answer either.
+    records = plugin_folder(engine) / "propagated-mount/logboom"
+    with trio.fail_after(DEADLINE_S):
+        while list(records.iterdir()):
+            await trio.sleep(POLL_S)
