@@ -11,6 +11,8 @@ SECONDS ?= 20
 KILLS ?= 1000
 # The architectures that `make release` makes plugins and wheels for, besides this machine's own.
 OTHER_ARCHITECTURES ?= arm64
+# How long the containers of `make scale` print.
+MINUTES ?= 10
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
@@ -91,6 +93,12 @@ soak: develop plugin
 	@$(SETUP) engine
 	LOGBOOM_TEST_ENGINES="$(ENGINES)" LOGBOOM_TEST_KILLS="$(KILLS)" LOGBOOM_TEST_QUIET=100 \
 		pytest -m docker tests/docker/test_worker_kills.py
+
+.PHONY: scale  ## A thousand containers for MINUTES=10, then 20,000 short ones, measured
+scale:
+	@$(SETUP) compiler development
+	PIP_QUIET=1 maturin develop --quiet --release
+	LOGBOOM_TEST_SCALE=full LOGBOOM_TEST_MINUTES="$(MINUTES)" pytest tests/scale
 
 .PHONY: test-engines  ## test-docker with the newest engine besides
 test-engines:

@@ -17,6 +17,7 @@ from tests.crash.sick_service import HANGS
 from tests.crash.supervised import DEADLINE_S, HANG_S, supervised
 from tests.crash.writers import POLL_S, Writer
 from tests.support.fake_docker import FakeContainer, FakeDocker, container_info
+from tests.support.mounts import own_file_system
 
 HUNG = 3
 """The exit code of a worker that hung (docs/durability.md)."""
@@ -91,21 +92,8 @@ async def read_all(docker: FakeDocker, container_id: str) -> None:
 @pytest.fixture
 def data_mount(folder: Path) -> Iterator[Path]:
     """A file system of its own below the service's data folder, which can be frozen."""
-    image, data = folder / "image", folder / "data"
-    data.mkdir()
-    with image.open("wb") as file:
-        file.truncate(FILE_SYSTEM_BYTES)
-    commands: tuple[list[str | Path], ...] = (
-        ["mkfs.ext4", "-q", image],
-        ["mount", "-o", "loop", image, data],
-    )
-    for command in commands:
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no file system can be made and mounted here: {error}")
-    yield data
-    subprocess.run(["umount", data], check=True)
+    with own_file_system(folder, FILE_SYSTEM_BYTES) as data:
+        yield data
 
 
 @contextmanager

@@ -143,6 +143,12 @@ def said_by_plugin(engine: Engine) -> str:
     return "\n".join(lines[-LOG_SHOWN_LINES:])
 
 
+def disable_without_force(engine: Engine) -> None:
+    """The engine counts who uses the plugin: nobody any more, however calls have ended."""
+    engine.docker("plugin", "disable", "logboom")
+    engine.enable_plugin()
+
+
 async def kill_again_and_again(engine: Engine, quiet: Counter) -> int:
     random = Random()
     workers = Workers(engine)
@@ -201,6 +207,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_when_the_worker_is_killed
     tell(f"{kills} kills, {total.text}; {readings} followings gave {count} entries")
     for counter in counters:
         counter.remove()
+    disable_without_force(engine)
     assert {name: verdict.text for name, verdict in verdicts.items() if not verdict.is_good} == {}
     assert [follower.wrong for follower in followers] == [0] * len(followers)
     assert [follower.last for follower in followers] == [counter.printed for counter in counters]
@@ -249,3 +256,4 @@ async def test_a_container_that_starts_while_the_worker_is_killed_runs_or_says_w
     with trio.fail_after(DEADLINE_S):
         while list(records.iterdir()):
             await trio.sleep(POLL_S)
+    disable_without_force(engine)

@@ -1,0 +1,63 @@
+"""A hundred quiet containers cost the disk a few small writes a second, not a hundred."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from tests.conformance.worker import Worker, new_container_id
+from tests.scale.lines import Lines
+from tests.scale.sizes import IS_FULL, MINUTES
+from tests.support.fake_docker import FakeContainer, container_info
+from tests.support.mounts import device_written_bytes, own_file_system
+
+CONTAINERS = 100
+LINES_PER_S = 3
+"""Of each: about three hundred bytes."""
+
+SECONDS = 60 * MINUTES if IS_FULL else 5
+BEGIN_SECONDS = 40 if IS_FULL else 2
+"""Until folders and the first pages of files have been written, which is counted by no second."""
+
+DEVICE_BYTES_PER_S = 200_000
+"""Of which a third is what they print, and most of the rest the file system's own (docs/performance.md)."""
+
+FILE_SYSTEM_BYTES = 256 << 20
+
+
+async def print_all(containers: list[FakeContainer], seconds: int) -> int:
+    """Each container in its turn, all within each second; returns how many bytes that were."""
+    lines = Lines(LINES_PER_S)
+    began = trio.current_time()
+    count = 0
+    for second in range(seconds):
+        lines.renew()
+        for at, container in enumerate(containers):
+            written = lines.written(1, at)
+            count += len(written)
+            await container.write(written)
+            await trio.sleep_until(began + second + (at + 1) / len(containers))
+    return count
+
+
+async def test_quiet_containers_cost_the_disk_little(
+    folder: Path, tell: Callable[[str], None]
+) -> None:
+    with own_file_system(folder, FILE_SYSTEM_BYTES) as data, Worker(folder) as worker:
+        containers = [
+            FakeContainer(worker.docker, container_info(new_container_id()))
+            for _ in range(CONTAINERS)
+        ]
+        for container in containers:
+            await container.start()
+        await print_all(containers, BEGIN_SECONDS)
+        before_bytes = device_written_bytes(data)
+        frame_bytes = await print_all(containers, SECONDS)
+        device_bytes = device_written_bytes(data) - before_bytes
+        for container in containers:
+            await container.stop()
+    tell(
+        f"{CONTAINERS} containers with {frame_bytes / SECONDS / CONTAINERS:.0f} B/s each for"
+        f" {SECONDS} s: {device_bytes / SECONDS / 1e3:.1f} KB/s to the device"
+    )
+    assert device_bytes / SECONDS <= DEVICE_BYTES_PER_S
