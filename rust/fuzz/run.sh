@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 tools=$PWD/build/cargo-fuzz
 seconds=${1:-20}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- frames block segment journal
+[ $# -gt 0 ] || set -- frames block segment index journal sync_log
 
 if ! command -v cargo-fuzz >/dev/null 2>&1 && [ ! -x "$tools/bin/cargo-fuzz" ]; then
     echo "run.sh: installing cargo-fuzz into build/cargo-fuzz" >&2

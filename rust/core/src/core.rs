@@ -153,7 +153,12 @@ impl Core {
     fn find_sessions(&self) -> Result<()> {
         let mut result = Ok(());
         let mut found = Vec::new();
-        for session in read_records(self.store.disk(), &self.record_folder())? {
+        let records = read_records(self.store.disk(), &self.record_folder())?;
+        if let Some(path) = records.damaged.first() {
+            let what = "no session can be found again by it, and its container waits once its FIFO is full; start the container again";
+            result = Err(Error::corrupt(path, 0, what));
+        }
+        for session in records.sessions {
             let session = Arc::new(session);
             match self.find_fifo(&session) {
                 Ok((fifo, path)) => {

@@ -29,6 +29,10 @@ counters! {
     dropped_entries_total,
     /// Frame bytes that could not be stored.
     dropped_bytes_total,
+    /// Runs of bytes that were no entry; each is kept beside the stream, and one entry says so.
+    damaged_runs_total,
+    /// Their bytes.
+    damaged_bytes_total,
     /// Blocks cut.
     blocks_total,
     /// Frame bytes that were cut into blocks.

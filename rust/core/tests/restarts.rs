@@ -292,6 +292,22 @@ fn sequence_numbers_go_on_when_age_has_taken_the_last_segment() {
 }
 
 #[test]
+fn a_journal_without_a_block_is_read_although_new_streams_begin_behind_it() {
+    // It was passed over as if it lay in blocks: another stream had been removed since it began.
+    let mut host = host_without_cuts();
+    let mut container = host.run(ID);
+    print(&host, &mut container, "a");
+    host.core = None;
+    fs::write(host.data().join("first-sequence"), "1000\n").unwrap();
+    host.start();
+    assert_eq!(read(&host), ["a"]);
+    print(&host, &mut container, "b");
+    host.stop(&mut container);
+    host.wait_until(is_cut, ID);
+    assert_eq!(read(&host), ["a", "b"]);
+}
+
+#[test]
 fn what_age_has_taken_does_not_come_back() {
     let mut host = Host::new();
     let limits = Limits {

@@ -14,6 +14,7 @@ mod support;
 
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
 use logboom_core::disk::SystemDisk;
-use logboom_core::store::Store;
+use logboom_core::store::{Store, StoreLimits};
 use logboom_core::stream::{CutWhen, Limits, Progress, Query, Tools};
 use support::{Host, Line, decode_frames, frame, line, list, read_to_end, wait_readable};
 
@@ -42,6 +43,11 @@ fn is_cut(folder: &Path) -> bool {
     !names.is_empty()
         && names.iter().all(|name| !name.ends_with(".journal"))
         && names.iter().any(|name| name.ends_with(".zst"))
+}
+
+fn statistic(host: &Host, name: &str) -> u64 {
+    let all = host.core().statistics();
+    all.iter().find(|(found, _)| *found == name).unwrap().1
 }
 
 #[test]
@@ -379,6 +385,54 @@ fn damaged_bytes_become_one_entry_and_what_follows_is_found() {
         .unwrap();
     assert_eq!(std::fs::read(folder.join(&kept)).unwrap(), [0xff; 300]);
     assert!(String::from_utf8_lossy(&found[2].text).contains(&kept));
+    let mode = std::fs::metadata(folder.join(&kept)).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(statistic(&host, "damaged_runs_total"), 1);
+    assert_eq!(statistic(&host, "damaged_bytes_total"), 300);
+}
+
+#[test]
+fn damage_counts_as_part_of_its_stream_and_goes_with_it() {
+    let mut host = Host::new();
+    host.core().set_store_limits(StoreLimits::default());
+    let mut container = host.run("web");
+    container.write(&[0xff; 30_000]);
+    host.stop(&mut container);
+    // The damage itself is in the file, and only a line about it in the segment.
+    host.wait_until(|_| statistic(&host, "store_bytes") > 30_000, "web");
+    host.core().set_store_limits(StoreLimits {
+        max_bytes: Some(1_000),
+        ..StoreLimits::default()
+    });
+    host.wait_until(|folder| !folder.exists(), "web");
+}
+
+#[test]
+fn torn_ends_of_many_sessions_do_not_pile_up() {
+    let mut host = Host::new();
+    for _ in 0..70 {
+        let mut container = host.run("web");
+        container.write(&[0xff; 10]);
+        host.stop(&mut container);
+    }
+    let is_trimmed = |folder: &Path| {
+        let names = list(folder);
+        let kept = names.iter().filter(|name| name.ends_with(".damaged"));
+        is_cut(folder) && kept.count() == 64
+    };
+    host.wait_until(is_trimmed, "web");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_said() {
+    let mut host = Host::new();
+    let _container = host.run("web");
+    host.core = None;
+    let records = host.folder.path().join("run/docker/logboom");
+    let name = &list(&records)[0];
+    std::fs::write(records.join(name), "{").unwrap();
+    host.start();
+    assert!(host.core().fault().unwrap().contains(name));
 }
 
 #[test]

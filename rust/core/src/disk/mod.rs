@@ -11,7 +11,9 @@ mod names;
 mod stall;
 mod system;
 
-pub(crate) use names::{numbered_name, parse_numbered_name};
+pub(crate) use names::{
+    MAX_CONTAINER_ID_BYTES, is_container_id, numbered_name, parse_numbered_name,
+};
 pub use stall::{Stalled, Stalls, WatchedDisk};
 pub use system::SystemDisk;
 

@@ -245,6 +245,8 @@ impl CutterThread {
             &self.counters.block_stored_bytes_total,
             counted.stored_bytes,
         );
+        add(&self.counters.damaged_runs_total, counted.damaged_runs);
+        add(&self.counters.damaged_bytes_total, counted.damaged_bytes);
         // After a cut of all the segment is synced; else the next tick sees to that.
         let is_done = result.is_ok() && when == CutWhen::All && stream.uncut_bytes() == 0;
         add(

@@ -113,6 +113,24 @@ impl Generation {
         Ok(())
     }
 
+    /// The first byte behind the header page that is not as it was in the session at a position; bytes that the file does not
+    /// have count.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn first_difference(&self, position: u64, bytes: &[u8]) -> Result<Option<u64>> {
+        let Some(from) = position.checked_sub(self.header.start) else {
+            return Ok(None);
+        };
+        let there = self.recovered_bytes.saturating_sub(from);
+        let mut found = vec![0; bytes.len().min(usize::try_from(there).unwrap_or(0))];
+        self.file
+            .read_exact_at(&mut found, HEADER_PAGE_BYTES as u64 + from)
+            .map_err(Error::io("read", &self.path))?;
+        let same = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        Ok((same < bytes.len()).then_some(from + same as u64))
+    }
+
     /// The torn frame that `recover` has found at the end, and its position in the session.
     ///
     /// # Errors

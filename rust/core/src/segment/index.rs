@@ -13,6 +13,10 @@ pub(crate) const TRAILER_BYTES: usize = 24;
 /// LIMIT: the longest index that is read: a segment of 4 GiB in blocks of 4 KiB.
 pub(crate) const MAX_INDEX_BYTES: usize = 64 << 20;
 
+/// In place of a count that nothing tells: what damage hides at the end of a segment. So many numbers are never used for anything
+/// else, since a stream leaves out more of them there.
+pub(crate) const UNKNOWN_COUNT: u32 = u32::MAX;
+
 /// One block of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockPlace {
@@ -50,6 +54,14 @@ impl BlockPlace {
         self.first_sequence.saturating_add(self.entry_count.into())
     }
 
+    /// How many entries it counts for: at least the one that stands for it where nothing tells how many it had.
+    pub(crate) fn counted_entries(&self) -> u64 {
+        match self.entry_count {
+            UNKNOWN_COUNT => 1,
+            count => count.into(),
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         for word in [self.offset, self.bytes, self.first_sequence] {
             out.extend_from_slice(&word.to_le_bytes());
@@ -81,13 +93,31 @@ impl BlockPlace {
     }
 }
 
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// How long the index of so many blocks is.
+pub(crate) fn frame_bytes(blocks: usize) -> usize {
+    SKIPPABLE_PREFIX_BYTES + blocks * ROW_BYTES + TRAILER_BYTES
+}
+
+fn prefix(blocks: usize) -> [u8; SKIPPABLE_PREFIX_BYTES] {
+    let [m0, m1, m2, m3] = SKIPPABLE_MAGIC.to_le_bytes();
+    let [l0, l1, l2, l3] = length(frame_bytes(blocks) - SKIPPABLE_PREFIX_BYTES).to_le_bytes();
+    [m0, m1, m2, m3, l0, l1, l2, l3]
+}
+
+/// Whether a skippable frame begins as the index of so many blocks does.
+pub(crate) fn is_index_start(start: &[u8; SKIPPABLE_PREFIX_BYTES], blocks: usize) -> bool {
+    *start == prefix(blocks)
+}
+
 /// The index as a skippable frame.
 pub(crate) fn encode_index(blocks: &[BlockPlace]) -> Vec<u8> {
-    let frame_bytes = SKIPPABLE_PREFIX_BYTES + blocks.len() * ROW_BYTES + TRAILER_BYTES;
+    let frame_bytes = frame_bytes(blocks.len());
     let mut frame = Vec::with_capacity(frame_bytes);
-    let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    frame.extend_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
-    frame.extend_from_slice(&length(frame_bytes - SKIPPABLE_PREFIX_BYTES).to_le_bytes());
+    frame.extend_from_slice(&prefix(blocks.len()));
     for block in blocks {
         block.encode(&mut frame);
     }

@@ -14,12 +14,17 @@ mod reader;
 mod writer;
 
 pub use index::BlockPlace;
+pub(crate) use index::UNKNOWN_COUNT;
 pub use reader::{Contents, Rest, SegmentReader};
 pub use writer::SegmentWriter;
+pub(crate) use writer::write_sealed;
 
 use crate::disk::{numbered_name, parse_numbered_name};
 
 const SUFFIX: &str = ".zst";
+
+/// How the name of a segment ends that holds no block which can be read, and whose name was needed.
+pub(crate) const UNREADABLE: &str = "unreadable";
 
 /// An empty zstd frame (RFC 8878): magic number, a single segment of content size 0, one last raw block of no bytes.
 pub(crate) const PREAMBLE: [u8; 9] = [0x28, 0xB5, 0x2F, 0xFD, 0x20, 0x00, 0x01, 0x00, 0x00];

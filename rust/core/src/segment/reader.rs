@@ -1,8 +1,12 @@
 //! Reading a segment, sealed or not.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::index::{BlockPlace, TRAILER_BYTES, decode_index, index_bytes};
+use super::index::{
+    BlockPlace, TRAILER_BYTES, UNKNOWN_COUNT, decode_index, frame_bytes, index_bytes,
+    is_index_start,
+};
 use super::{PREAMBLE, parse_file_name};
 use crate::block::{
     BLOCK_PREFIX_BYTES, Block, BlockHeader, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES,
@@ -41,6 +45,8 @@ pub enum Rest {
     Index,
     /// Nothing, or the beginning of a block or index that a worker could not finish.
     Torn,
+    /// An index that is damaged. Nothing will be appended, and it tells nothing that the blocks do not.
+    DamagedIndex,
     /// Bytes that are whole and no block of this version. Nothing may be cut off there.
     Damaged,
 }
@@ -58,6 +64,11 @@ impl SegmentReader {
             path: path.to_owned(),
             file,
         })
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its blocks: from the index, or by walking the headers where there is none.
@@ -80,7 +91,13 @@ impl SegmentReader {
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.file
             .read_exact_at(buffer, offset)
-            .map_err(Error::io("read", &self.path))
+            .map_err(|error| match error.kind() {
+                // It was longer once, or what says so is damaged.
+                io::ErrorKind::UnexpectedEof => {
+                    Error::corrupt(&self.path, offset, "the file ends before")
+                }
+                _ => Error::io("read", &self.path)(error),
+            })
     }
 
     fn read_index(&self, size: u64) -> Result<Option<Vec<BlockPlace>>> {
@@ -111,8 +128,15 @@ impl SegmentReader {
                         blocks.extend(self.hidden(offset, blocks.last(), &place));
                         place
                     }
-                    None if self.is_torn(offset, size)? => break,
-                    None => return Ok((blocks, Rest::Damaged)),
+                    None => {
+                        let is_index = self.is_index(offset, size, blocks.len())?;
+                        let is_whole = size - offset == frame_bytes(blocks.len()) as u64;
+                        return Ok(match is_index {
+                            true if is_whole => (blocks, Rest::DamagedIndex),
+                            false if !self.is_torn(offset, size)? => (blocks, Rest::Damaged),
+                            _ => (blocks, Rest::Torn),
+                        });
+                    }
                 },
             };
             blocks.push(place);
@@ -182,6 +206,46 @@ impl SegmentReader {
         })
     }
 
+    /// What stands for what follows the last block of a segment without an index, if something does or there is no block: at the
+    /// segment's `number`, of the time when it was last written.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) fn hidden_rest(
+        &self,
+        contents: &Contents,
+        number: u64,
+        modified_ns: i64,
+    ) -> Result<Option<BlockPlace>> {
+        let last = contents.blocks.last();
+        let offset = last.map_or(PREAMBLE.len() as u64, |last| last.offset + last.bytes);
+        let bytes = contents.bytes.saturating_sub(offset);
+        let is_index = || self.is_index(offset, contents.bytes, contents.blocks.len());
+        if last.is_some() && (bytes == 0 || is_index()?) {
+            return Ok(None);
+        }
+        let mut hidden = BlockPlace {
+            offset,
+            bytes,
+            first_sequence: last.map_or(number, BlockPlace::end_sequence),
+            entry_count: UNKNOWN_COUNT,
+            text_bytes: 0,
+            min_time_ns: modified_ns,
+            max_time_ns: modified_ns,
+        };
+        if bytes >= BLOCK_PREFIX_BYTES as u64 {
+            match self.header(&hidden) {
+                Ok(header) => {
+                    hidden.first_sequence = hidden.first_sequence.max(header.first_sequence);
+                    hidden.entry_count = header.entry_count;
+                }
+                Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(hidden))
+    }
+
     /// Whether what follows an offset is the beginning of a block or index, which a worker that was killed left.
     fn is_torn(&self, offset: u64, size: u64) -> Result<bool> {
         let mut prefix = [0; SKIPPABLE_PREFIX_BYTES];
@@ -203,6 +267,31 @@ impl SegmentReader {
         self.read(&mut header, offset)?;
         // Its text is cut short.
         Ok(BlockHeader::decode(&header).is_ok_and(|header| rest_bytes < header.block_bytes()))
+    }
+
+    /// Whether what follows an offset is the index of so many blocks, whole or not, by its length or its beginning.
+    fn is_index(&self, offset: u64, size: u64, blocks: usize) -> Result<bool> {
+        let index_bytes = frame_bytes(blocks) as u64;
+        let rest_bytes = size - offset;
+        let mut start = [0; SKIPPABLE_PREFIX_BYTES];
+        if rest_bytes > index_bytes || rest_bytes < SKIPPABLE_PREFIX_BYTES as u64 {
+            return Ok(false);
+        }
+        self.read(&mut start, offset)?;
+        Ok(rest_bytes == index_bytes || is_index_start(&start, blocks))
+    }
+
+    /// Whether the file begins as every segment does, for tools that look there only.
+    pub(crate) fn has_preamble(&self) -> Result<bool> {
+        let mut preamble = [0; PREAMBLE.len()];
+        self.read(&mut preamble, 0)?;
+        Ok(preamble == PREAMBLE)
+    }
+
+    /// A block's bytes as they are stored.
+    pub(crate) fn read_stored(&self, place: &BlockPlace, stored: &mut Vec<u8>) -> Result<()> {
+        stored.resize(usize::try_from(place.bytes).unwrap_or(0), 0);
+        self.read(stored, place.offset)
     }
 
     /// The blocks before the first that is damaged. After a power cut a header proves nothing about what follows it.

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::index::{BlockPlace, encode_index};
-use super::{PREAMBLE, file_name};
+use super::{PREAMBLE, UNREADABLE, file_name};
 use crate::block::BlockHeader;
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, replace_file};
 use crate::error::{Error, Result};
 
 /// The one writer of a segment that is not sealed yet.
@@ -35,7 +35,7 @@ impl SegmentWriter {
         let path = folder.join(file_name(header.first_sequence));
         let file = match disk.open(&path, OpenMode::Create) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                disk.rename(&path, &path.with_extension("unreadable"))
+                disk.rename(&path, &path.with_extension(UNREADABLE))
                     .map_err(Error::io("set aside", &path))?;
                 disk.open(&path, OpenMode::Create)
             }
@@ -148,4 +148,26 @@ impl SegmentWriter {
         self.sync(disk)?;
         Ok(self.bytes)
     }
+}
+
+/// Writes a sealed segment of these blocks in place of a file that was set aside.
+///
+/// # Errors
+/// The disk refused.
+pub(crate) fn write_sealed(
+    disk: &dyn Disk,
+    path: &Path,
+    blocks: &[(BlockPlace, Vec<u8>)],
+) -> Result<()> {
+    let mut content = PREAMBLE.to_vec();
+    let mut places = Vec::with_capacity(blocks.len());
+    for (place, block) in blocks {
+        places.push(BlockPlace {
+            offset: content.len() as u64,
+            ..*place
+        });
+        content.extend_from_slice(block);
+    }
+    content.extend_from_slice(&encode_index(&places));
+    replace_file(disk, path, &content, true).map_err(Error::io("write", path))
 }

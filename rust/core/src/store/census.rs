@@ -58,7 +58,7 @@ impl std::fmt::Display for PackedId {
 /// A stream's footprint in little memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Segments and journal.
+    /// Segments, journal, and what was set aside.
     pub bytes: u64,
     /// How many segments there are.
     pub segment_count: u32,

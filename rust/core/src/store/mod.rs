@@ -20,6 +20,7 @@ mod limits;
 mod record;
 mod removal;
 mod root;
+mod verify;
 mod view;
 
 use std::collections::HashMap;
@@ -30,19 +31,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use budget::{Budget, Held};
 pub use census::{Census, PackedId, Scan};
 pub use limits::StoreLimits;
-pub use record::{new_session_id, read_records, record_folder, remove_record, write_record};
+pub use record::{
+    Records, new_session_id, read_records, record_folder, remove_record, write_record,
+};
+pub use verify::{Place, SetAside, repair, verify};
 pub use view::{Listed, StoreView};
 
-use crate::disk::{Disk, is_missing};
+use crate::disk::{Disk, MAX_CONTAINER_ID_BYTES, is_container_id, is_missing};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
 use crate::stream::{Boot, Session, Stream};
 use crate::sync_log::{Mark, SyncLog};
 use root::Root;
-
-/// LIMIT: the longest container id. Docker's have 64 characters; a folder's name may have 255.
-const MAX_CONTAINER_ID_BYTES: usize = 128;
 
 const CONTAINERS: &str = "containers";
 const SYNC: &str = "sync";
@@ -52,14 +53,7 @@ const SYNC: &str = "sync";
 /// # Errors
 /// It could name something else, or nothing.
 pub fn check_container_id(container_id: &str) -> Result<()> {
-    let is_plain = container_id
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    let starts_well = container_id
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if is_plain && starts_well && container_id.len() <= MAX_CONTAINER_ID_BYTES {
+    if is_container_id(container_id) {
         return Ok(());
     }
     let shown: String = container_id.chars().take(80).collect();

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// The format of everything below the data folder. A change that an older version would misread raises it.
 const FORMAT: u32 = 1;
 
+pub(super) const FORMAT_FILE: &str = "format";
+const FIRST_SEQUENCE_FILE: &str = "first-sequence";
+
 const FORMAT_PREFIX: &str = "logboom store ";
 
 /// LIMIT: neither the format file nor the one of the first sequence number is ever longer.
@@ -27,7 +30,6 @@ pub(super) struct Root {
     folder: PathBuf,
     /// Why it is the one beside it.
     newer: Option<Error>,
-    first_sequence_path: PathBuf,
     first_sequence: u64,
     /// The machine has started anew since the store was last open, and it was not closed then.
     pub(super) is_after_power_cut: bool,
@@ -50,30 +52,18 @@ impl Root {
     fn open_folder(data: &Path, disk: &dyn Disk) -> Result<Self> {
         disk.create_folder(data)
             .map_err(Error::io("create", data))?;
-        let format_path = data.join("format");
+        let format_path = data.join(FORMAT_FILE);
         // ORDER: before anything is made in the folder.
         check_format(&format_path, disk)?;
         let lock = lock(&data.join("lock"), disk)?;
         // Whoever held the lock until now may have been another version.
         if !check_format(&format_path, disk)? {
-            let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
-            replace_file(disk, &format_path, content.as_bytes(), true)
-                .map_err(Error::io("write", &format_path))?;
+            write_format(data, disk)?;
         }
-        let path = data.join("first-sequence");
-        let content =
-            read_file(disk, &path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", &path))?;
-        let first_sequence = match content {
-            None => 0,
-            Some(content) => std::str::from_utf8(&content)
-                .ok()
-                .and_then(|text| text.trim_end().parse().ok())
-                .ok_or_else(|| Error::corrupt(&path, 0, "it holds no number"))?,
-        };
+        let first_sequence = read_first_sequence(data, disk).map_err(|(_, error)| error)?;
         Ok(Self {
             folder: data.to_owned(),
             newer: None,
-            first_sequence_path: path,
             first_sequence,
             is_after_power_cut: false,
             _lock: lock,
@@ -104,9 +94,7 @@ impl Root {
         if sequence <= self.first_sequence {
             return Ok(());
         }
-        let content = format!("{sequence}\n");
-        replace_file(disk, &self.first_sequence_path, content.as_bytes(), true)
-            .map_err(Error::io("write", &self.first_sequence_path))?;
+        write_first_sequence(&self.folder, sequence, disk)?;
         self.first_sequence = sequence;
         Ok(())
     }
@@ -115,7 +103,7 @@ impl Root {
 /// The folder that a store is read from: the data folder, or the one beside it when a newer version has written the data
 /// folder and there is one. Nothing is made.
 pub(super) fn readable_folder(data: &Path, disk: &dyn Disk) -> Result<PathBuf> {
-    let has_format = |folder: &Path| check_format(&folder.join("format"), disk);
+    let has_format = |folder: &Path| check_format(&folder.join(FORMAT_FILE), disk);
     let beside = beside(data);
     match has_format(data) {
         Ok(true) => Ok(data.to_owned()),
@@ -128,7 +116,40 @@ pub(super) fn readable_folder(data: &Path, disk: &dyn Disk) -> Result<PathBuf> {
     }
 }
 
-fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
+/// Says which format the folder has.
+pub(super) fn write_format(data: &Path, disk: &dyn Disk) -> Result<()> {
+    let path = data.join(FORMAT_FILE);
+    let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
+    replace_file(disk, &path, content.as_bytes(), true).map_err(Error::io("write", &path))
+}
+
+/// Where new streams begin. An error comes with the file that it is about.
+pub(super) fn read_first_sequence(
+    data: &Path,
+    disk: &dyn Disk,
+) -> std::result::Result<u64, (PathBuf, Error)> {
+    let path = data.join(FIRST_SEQUENCE_FILE);
+    let content = match read_file(disk, &path, MAX_SMALL_FILE_BYTES) {
+        Ok(content) => content,
+        Err(error) => return Err((path.clone(), Error::io("read", &path)(error))),
+    };
+    let Some(content) = content else {
+        return Ok(0);
+    };
+    std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| text.trim_end().parse().ok())
+        .ok_or_else(|| (path.clone(), Error::corrupt(&path, 0, "it holds no number")))
+}
+
+/// Says where new streams begin.
+pub(super) fn write_first_sequence(data: &Path, sequence: u64, disk: &dyn Disk) -> Result<()> {
+    let path = data.join(FIRST_SEQUENCE_FILE);
+    let content = format!("{sequence}\n");
+    replace_file(disk, &path, content.as_bytes(), true).map_err(Error::io("write", &path))
+}
+
+pub(super) fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
     let created = match disk.open(path, OpenMode::Create) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             disk.open(path, OpenMode::Write)
@@ -153,7 +174,7 @@ fn beside(data: &Path) -> PathBuf {
 }
 
 /// Whether the folder has a format, which this version can read.
-fn check_format(path: &Path, disk: &dyn Disk) -> Result<bool> {
+pub(super) fn check_format(path: &Path, disk: &dyn Disk) -> Result<bool> {
     let Some(content) =
         read_file(disk, path, MAX_SMALL_FILE_BYTES).map_err(Error::io("read", path))?
     else {

@@ -132,7 +132,7 @@ impl StoreView {
         };
         let mut running: BTreeMap<String, Vec<SessionFacts>> = BTreeMap::new();
         let mut fifos = Fifos::default();
-        let (sessions, _) = records(&*self.disk, &record_folder(fifo_root))?;
+        let sessions = records(&*self.disk, &record_folder(fifo_root))?.sessions;
         for Session { facts, .. } in sessions {
             let path = fifo_root.join(facts.file.trim_start_matches('/'));
             if fifos.is_there(&*self.disk, &path) {

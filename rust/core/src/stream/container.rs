@@ -33,22 +33,41 @@ pub(super) struct ContainerFile {
     pub(super) last_block: Option<LastBlock>,
     /// Oldest first.
     pub(super) sessions: Vec<SessionFacts>,
+    /// What was there could not be read.
+    #[serde(skip)]
+    pub(super) is_damaged: bool,
 }
 
 impl ContainerFile {
     /// Reads the file; an empty one where there is none or where it is damaged, since entries are worth more than facts.
     pub(super) fn read(disk: &dyn Disk, folder: &Path, container_id: &str) -> Self {
-        let content = read_file(disk, &folder.join(FILE_NAME), MAX_FILE_BYTES)
-            .ok()
-            .flatten();
-        content
-            .and_then(|content| serde_json::from_slice(&content).ok())
-            .unwrap_or_else(|| Self {
-                format: FORMAT,
-                container_id: container_id.to_owned(),
-                next_sequence: 0,
-                last_block: None,
-                sessions: Vec::new(),
+        let content = read_file(disk, &folder.join(FILE_NAME), MAX_FILE_BYTES);
+        let is_missing = matches!(content, Ok(None));
+        let read = content.ok().flatten();
+        let read = read.and_then(|content| serde_json::from_slice(&content).ok());
+        read.unwrap_or_else(|| Self {
+            format: FORMAT,
+            container_id: container_id.to_owned(),
+            next_sequence: 0,
+            last_block: None,
+            sessions: Vec::new(),
+            is_damaged: !is_missing,
+        })
+    }
+
+    /// Whether there is a file; nothing is read.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub(super) fn check(disk: &dyn Disk, path: &Path) -> Result<bool> {
+        let content = read_file(disk, path, MAX_FILE_BYTES).map_err(Error::io("read", path))?;
+        let Some(content) = content else {
+            return Ok(false);
+        };
+        serde_json::from_slice::<Self>(&content)
+            .map(|_| true)
+            .map_err(|error| {
+                Error::corrupt(path, 0, format!("it is not what was written: {error}"))
             })
     }
 
@@ -69,6 +88,10 @@ impl ContainerFile {
 
     pub(super) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
         let path = folder.join(FILE_NAME);
+        if self.is_damaged {
+            // For a person to look at. What cannot be kept is no reason to go without facts.
+            let _ = disk.rename(&path, &path.with_extension("unreadable"));
+        }
         let content =
             serde_json::to_vec(self).map_err(|error| Error::invalid("facts", error.to_string()))?;
         replace_file(disk, &path, &content, true).map_err(Error::io("write", &path))

@@ -13,20 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::container::ContainerFile;
+use super::quarantine::Damage;
 use super::{CutPoint, Cutting, LastBlock, Logged, SegmentFacts, Session, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
-use crate::disk::{is_missing, replace_file};
+use crate::disk::is_missing;
 use crate::error::{Error, Result};
-use crate::journal::{DAMAGED_SUFFIX, Generation, GenerationHeader, with_entry};
+use crate::journal::{Generation, GenerationHeader, with_entry};
 use crate::segment::SegmentWriter;
 use crate::sync_log::{Mark, Place, SyncLog};
 use crate::wire::Item;
-
-/// LIMIT: a longer run of damage is kept only to this length; a broken engine must not fill the disk.
-const MAX_DAMAGE_KEPT_BYTES: usize = 1 << 20;
-
-/// LIMIT: damage of a stream is kept in so many files, the newest ones.
-const MAX_DAMAGED_FILES: usize = 64;
 
 /// Which entries are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +51,10 @@ pub struct Counted {
     pub frame_bytes: u64,
     /// Their size as stored.
     pub stored_bytes: u64,
+    /// Runs of bytes that were no entry.
+    pub damaged_runs: u64,
+    /// Their lengths.
+    pub damaged_bytes: u64,
     /// Segments that the stream's limits have taken.
     pub deleted_segments: u64,
     /// Their size.
@@ -115,8 +114,16 @@ impl Stream {
         // ORDER: a session's facts before its journal goes, which tells a later worker that they are due.
         let facts = self.write_facts();
         let removed = self.remove_cut_generations(&mut cutting);
+        let damage = self.count_damage(tools);
         let limits = self.remove_old_segments(now_ns, &mut cutting, tools);
-        blocks.and(removed).and(limits).and(facts)
+        blocks.and(removed).and(damage).and(limits).and(facts)
+    }
+
+    fn count_damage(&self, tools: &mut Tools) -> Result<()> {
+        let (runs, bytes) = self.state().take_new_damage();
+        tools.counted.damaged_runs += runs;
+        tools.counted.damaged_bytes += bytes;
+        if runs > 0 { self.trim_damage() } else { Ok(()) }
     }
 
     fn cut_blocks(&self, when: CutWhen, cutting: &mut Cutting, tools: &mut Tools) -> Result<()> {
@@ -287,10 +294,7 @@ impl Stream {
         let mut damage = Vec::new();
         let walked = job.generation.walk(job.offset, chunk, |item, end| {
             if let Item::Damage(bytes) = item {
-                damage.push((
-                    end,
-                    bytes.get(..MAX_DAMAGE_KEPT_BYTES).unwrap_or(bytes).to_vec(),
-                ));
+                damage.push(Damage::new(bytes, end));
             }
             with_entry(&job.generation, &item, end, |entry, is_own| {
                 builder.push(entry, is_own);
@@ -325,41 +329,6 @@ impl Stream {
         counted.frame_bytes += walked.offset - job.offset;
         counted.stored_bytes += header.block_bytes();
         Ok(())
-    }
-
-    /// Keeps runs of damage, each with the offset behind it; the entries that stand for them name the files.
-    fn keep_damage(&self, generation: &Generation, damage: &[(u64, Vec<u8>)]) -> Result<()> {
-        if damage.is_empty() {
-            return Ok(());
-        }
-        let newest = damage.len().saturating_sub(MAX_DAMAGED_FILES);
-        for (end, bytes) in damage.iter().skip(newest) {
-            self.keep_damaged(&generation.damage_file_name(*end), bytes)?;
-        }
-        let listed = self
-            .disk
-            .list(&self.folder)
-            .map_err(Error::io("list", &self.folder))?;
-        let mut names: Vec<String> = listed
-            .into_iter()
-            .map(|file| file.name)
-            .filter(|name| name.ends_with(DAMAGED_SUFFIX))
-            .collect();
-        names.sort_unstable();
-        let surplus = names.len().saturating_sub(MAX_DAMAGED_FILES);
-        for name in names.iter().take(surplus) {
-            let path = self.folder.join(name);
-            self.disk
-                .remove_file(&path)
-                .map_err(Error::io("remove", &path))?;
-        }
-        Ok(())
-    }
-
-    /// Keeps bytes that are no entry beside the segments.
-    pub(super) fn keep_damaged(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        replace_file(&*self.disk, &path, bytes, false).map_err(Error::io("write", &path))
     }
 
     /// Appends a block that reaches up to `cut_offset` in the first generation of the chain.
@@ -508,7 +477,8 @@ impl Stream {
             .iter()
             .map(|segment| segment.bytes)
             .sum::<u64>()
-            + state.uncut_bytes();
+            + state.uncut_bytes()
+            + state.kept.bytes;
         let is_too_much =
             state.limits.stream_bytes.is_some_and(|most| bytes > most) && state.segments.len() > 1;
         let is_too_old = state.limits.max_age_s.is_some_and(|seconds| {

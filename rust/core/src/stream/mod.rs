@@ -13,10 +13,14 @@
 //! INVARIANT: entries are a pure function of blocks and journal bytes. The sequence number of an entry is the first one of
 //! its block or generation plus the entries before it there, whoever counts.
 
+mod check;
 mod container;
 mod cutter;
+mod found;
+mod quarantine;
 mod reader;
 mod recover;
+mod repair;
 mod retention;
 mod session;
 mod snapshot;
@@ -27,9 +31,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use check::{Checked, Finding, Kind, LoggedBytes, check_folder};
 pub use cutter::{Counted, CutWhen, Tools};
 pub use reader::{Given, Progress, Query, Reader};
 pub use recover::Resumed;
+pub use repair::{mend_generation, name_generation, remake_facts, remake_segment};
 pub use retention::Footprint;
 pub(crate) use session::record_file_name;
 pub use session::{Limits, Session, SessionFacts};
@@ -44,6 +50,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
 use crate::segment::{BlockPlace, SegmentWriter};
+use quarantine::Kept;
 use watch::Watch;
 
 /// Which start of the machine this is.
@@ -92,6 +99,8 @@ struct State {
     /// Sessions that have printed, and whose facts may not stand in the folder yet.
     unwritten_sessions: Vec<u64>,
     limits: Limits,
+    /// What lies beside the entries.
+    kept: Kept,
     /// When a block was last written.
     written_ns: i64,
     /// No entry gets a lower sequence number from now on.
@@ -139,7 +148,7 @@ struct SegmentFacts {
     end_sequence: u64,
     entry_count: u64,
     max_time_ns: i64,
-    /// The blocks of an open segment; those of a sealed one are in its index.
+    /// The blocks of an open segment, or of a damaged one; those of a sealed one are in its index.
     open_blocks: Option<Arc<Vec<BlockPlace>>>,
 }
 
@@ -167,10 +176,7 @@ impl SegmentFacts {
             bytes,
             first_sequence: blocks.first().map_or(0, |block| block.first_sequence),
             end_sequence: blocks.last().map_or(0, BlockPlace::end_sequence),
-            entry_count: blocks
-                .iter()
-                .map(|block| u64::from(block.entry_count))
-                .sum(),
+            entry_count: blocks.iter().map(BlockPlace::counted_entries).sum(),
             max_time_ns: blocks
                 .iter()
                 .map(|block| block.max_time_ns)

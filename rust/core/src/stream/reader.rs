@@ -22,7 +22,7 @@ use super::{CutPoint, SegmentFacts, State, Stream};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::journal::{Generation, with_entry};
-use crate::segment::{BlockPlace, SegmentReader};
+use crate::segment::{BlockPlace, SegmentReader, UNKNOWN_COUNT};
 use crate::wire::Entry;
 
 /// Journal bytes that one step gives at most, so that a follower that lags takes no more memory than any reader.
@@ -236,10 +236,10 @@ impl Reader {
             blocks => blocks?,
         };
         for block in blocks.iter().rev() {
-            if tail <= block.entry_count.into() {
+            if tail <= block.counted_entries() {
                 return Ok(block.end_sequence() - tail);
             }
-            tail -= u64::from(block.entry_count);
+            tail -= block.counted_entries();
         }
         Ok(segment.first_sequence)
     }
@@ -342,7 +342,12 @@ impl Reader {
                 if error.is_missing() {
                     self.pass_over_removed(segment.end_sequence, visit);
                 } else {
-                    visit_loss(segment.entry_count, segment.max_time_ns, &error, visit);
+                    visit_loss(
+                        Some(segment.entry_count),
+                        segment.max_time_ns,
+                        &error,
+                        visit,
+                    );
                     self.sequence = segment.end_sequence;
                 }
                 return;
@@ -362,7 +367,9 @@ impl Reader {
         let rows = match reader.read_block(place, &mut self.stored, &mut self.block) {
             Ok(()) => self.block.rows(),
             Err(error) => {
-                visit_loss(place.entry_count.into(), place.max_time_ns, &error, visit);
+                let count =
+                    (place.entry_count != UNKNOWN_COUNT).then_some(place.entry_count.into());
+                visit_loss(count, place.max_time_ns, &error, visit);
                 self.sequence = place.end_sequence();
                 return;
             }
@@ -379,7 +386,7 @@ impl Reader {
                     "its columns contradict each other",
                 );
                 visit_loss(
-                    place.end_sequence() - self.sequence,
+                    Some(place.end_sequence() - self.sequence),
                     place.max_time_ns,
                     &error,
                     visit,
@@ -455,7 +462,7 @@ impl Reader {
             Ok(walked) => self.generation = Some((generation, walked.offset)),
             Err(error) => {
                 visit_loss(
-                    generation.end_sequence() - next,
+                    Some(generation.end_sequence() - next),
                     generation.header().created_ns,
                     &error,
                     visit,
@@ -485,13 +492,14 @@ impl Pass {
     }
 }
 
-/// Says in the stream's place which entries cannot be read.
-fn visit_loss(entry_count: u64, time_ns: i64, error: &Error, visit: Visit<'_>) {
-    visit_notice(
-        &format!("logboom: {entry_count} entries cannot be read: {error}"),
-        time_ns,
-        visit,
-    );
+/// Says in the stream's place which entries cannot be read; `None`: nothing tells how many.
+fn visit_loss(entry_count: Option<u64>, time_ns: i64, error: &Error, visit: Visit<'_>) {
+    let entries = match entry_count {
+        Some(count) => format!("{count} entries"),
+        None => "an unknown number of entries".to_owned(),
+    };
+    let text = format!("logboom: {entries} cannot be read: {error}");
+    visit_notice(&text, time_ns, visit);
 }
 
 /// Gives an entry that stands in no stream.

@@ -13,17 +13,21 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::found::FoundSegment;
+use super::quarantine::{Kept, LOST, aside_bytes};
 use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
 use crate::disk::{OpenMode, is_missing};
 use crate::error::{Error, Result};
-use crate::journal::{self, DAMAGED_SUFFIX, Generation, Left, RECOVERED, damage_text};
-use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter};
+use crate::journal::{
+    self, DAMAGED_SUFFIX, Generation, GenerationHeader, JournalWriter, Left, RECOVERED, damage_text,
+};
+use crate::segment::{self, SegmentWriter, UNREADABLE};
 use crate::wire::{Entry, Item, Step, Walk, encode_marked_frame};
 
 /// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
 /// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
-const LOSS_JUMP: u64 = 1 << 32;
+pub(super) const LOSS_JUMP: u64 = 1 << 32;
 
 /// How a session that an earlier worker had goes on: in a generation that begins at this position with these bytes.
 #[derive(Debug, Default)]
@@ -53,7 +57,9 @@ impl State {
                 self.cut.offset = (block.position_to - header.start).min(generation.boundary());
             }
             _ if self.chain.is_empty() => {
-                let sequence = header.first_sequence.max(self.cut.sequence);
+                // Where new streams begin means nothing to one that is there.
+                let behind = self.last_block.map_or(0, |block| block.end_sequence);
+                let sequence = header.first_sequence.max(behind);
                 self.cut = CutPoint {
                     offset: 0,
                     sequence,
@@ -97,13 +103,13 @@ impl Stream {
             return Ok(());
         }
         let listed = listed.map_err(Error::io("list", &self.folder))?;
-        let mut segments: Vec<u64> = listed
+        let mut segments: Vec<(u64, i64)> = listed
             .iter()
-            .filter_map(|file| segment::parse_file_name(&file.name))
+            .filter_map(|file| Some((segment::parse_file_name(&file.name)?, file.modified_ns)))
             .collect();
-        let mut generations: Vec<u64> = listed
+        let mut generations: Vec<(u64, i64)> = listed
             .iter()
-            .filter_map(|file| journal::parse_file_name(&file.name))
+            .filter_map(|file| Some((journal::parse_file_name(&file.name)?, file.modified_ns)))
             .collect();
         segments.sort_unstable();
         generations.sort_unstable();
@@ -117,6 +123,10 @@ impl Stream {
             is_open: true,
             cut: self.state().cut,
             written_ns: written_ns.unwrap_or(0),
+            kept: Kept {
+                bytes: aside_bytes(&listed),
+                ..Kept::default()
+            },
             ..State::default()
         };
         let mut file =
@@ -127,11 +137,21 @@ impl Stream {
         }
         if let Some(facts) = file.sessions.last() {
             opened.limits = facts.limits;
+        } else if file.is_damaged {
+            // Nobody knows what its container asked for, so nothing is deleted for it.
+            opened.limits.stream_bytes = None;
         }
         let mut found = Cutting::default();
-        self.open_segments(&segments, &mut opened, &mut found)?;
+        let segments = self.find_segments(&segments)?;
+        if let Some(block) = segments.iter().rev().find_map(|segment| segment.last_block) {
+            opened.pass_over(block);
+        }
         self.open_generations(&generations, &mut opened, &mut found)?;
+        self.take_segments(segments, &mut opened, &mut found)?;
         *cutting = found;
+        if file.is_damaged {
+            opened.sequence_floor = opened.next_sequence().saturating_add(LOSS_JUMP);
+        }
         if opened.sequence_floor > file.next_sequence {
             // A disk that refuses takes no entry either, so that no number is given.
             file.next_sequence = opened.sequence_floor;
@@ -150,43 +170,59 @@ impl Stream {
         Ok(())
     }
 
-    fn open_segments(
+    /// Looks at all segments, oldest first.
+    fn find_segments(&self, listed: &[(u64, i64)]) -> Result<Vec<FoundSegment>> {
+        listed
+            .iter()
+            .enumerate()
+            .map(|(index, &this)| {
+                let next = listed.get(index + 1).map(|(number, _)| *number);
+                let is_after_power_cut = self.boot.is_after_power_cut;
+                FoundSegment::open(&*self.disk, &self.folder, this, next, is_after_power_cut)
+            })
+            .collect()
+    }
+
+    /// Takes up the segments, once it is known from which number on the journal has what they may hide.
+    fn take_segments(
         &self,
-        numbers: &[u64],
+        mut found: Vec<FoundSegment>,
         state: &mut State,
         cutting: &mut Cutting,
     ) -> Result<()> {
-        for (index, &number) in numbers.iter().enumerate() {
-            let path = self.folder.join(segment::file_name(number));
-            let reader = SegmentReader::open(&*self.disk, &path)?;
-            let mut contents = reader.contents()?;
-            if self.boot.is_after_power_cut && contents.rest != Rest::Index {
-                contents.blocks = reader.whole_blocks(contents.blocks)?;
-                contents.rest = Rest::Torn;
+        if !state.chain.is_empty() {
+            for segment in &mut found {
+                segment.end_before(state.cut.sequence);
             }
-            if contents.rest == Rest::Damaged {
-                // Nothing tells how many entries lie there.
-                let end = contents
-                    .blocks
-                    .last()
-                    .map_or(number, BlockPlace::end_sequence);
-                state.sequence_floor = state.sequence_floor.max(end + LOSS_JUMP);
-            }
-            let Some(last) = contents.blocks.last() else {
-                if contents.rest == Rest::Torn {
+        }
+        let newest = found.len().saturating_sub(1);
+        for (index, segment) in found.into_iter().enumerate() {
+            let Some(end_sequence) = segment.end_sequence() else {
+                if segment.may_grow() {
                     // Its first block is made again from the journal.
                     self.disk
-                        .remove_file(&path)
-                        .map_err(Error::io("remove", &path))?;
+                        .remove_file(&segment.path)
+                        .map_err(Error::io("remove", &segment.path))?;
+                } else {
+                    // Its numbers come again, from the journal.
+                    self.set_aside(&segment.path, UNREADABLE)?;
                 }
                 continue;
             };
-            state.pass_over(LastBlock::new(&reader.header(last)?));
-            let may_grow = contents.rest == Rest::Torn && index + 1 == numbers.len();
-            let (bytes, blocks) = (contents.bytes, contents.blocks);
-            let mut facts = SegmentFacts::new(&path, bytes, &blocks, may_grow);
+            let may_grow = segment.may_grow() && index == newest;
+            if segment.hides_unknown() && index == newest {
+                let jumped = state.cut.sequence.saturating_add(LOSS_JUMP);
+                state.sequence_floor = state.sequence_floor.max(jumped);
+            }
+            if state.chain.is_empty() {
+                state.cut.sequence = state.cut.sequence.max(end_sequence);
+            }
+            let has_no_index = !segment.is_indexed && !segment.may_grow();
+            let is_known = may_grow || has_no_index;
+            let mut facts =
+                SegmentFacts::new(&segment.path, segment.bytes, &segment.blocks, is_known);
             if may_grow {
-                let writer = SegmentWriter::resume(&*self.disk, &path, blocks)?;
+                let writer = SegmentWriter::resume(&*self.disk, &segment.path, segment.blocks)?;
                 facts.bytes = writer.bytes();
                 cutting.segment = Some(writer);
             }
@@ -197,13 +233,14 @@ impl Stream {
 
     fn open_generations(
         &self,
-        numbers: &[u64],
+        listed: &[(u64, i64)],
         state: &mut State,
         cutting: &mut Cutting,
     ) -> Result<()> {
         let mut found: Vec<Generation> = Vec::new();
         let mut has_lost = self.boot.is_after_power_cut;
-        for &number in numbers {
+        let mut damaged = Vec::new();
+        for &(number, modified_ns) in listed {
             let path = self.folder.join(journal::file_name(number));
             state.next_generation = state.next_generation.max(number + 1);
             match Generation::open(&*self.disk, &path, OpenMode::Write)? {
@@ -214,9 +251,14 @@ impl Stream {
                     has_lost = true;
                     found.push(generation);
                 }
-                Left::Whole(_) | Left::Damaged => {
+                Left::Whole(_) => {
                     has_lost = true;
-                    self.set_aside(&path)?;
+                    self.set_aside(&path, LOST)?;
+                }
+                Left::Damaged => {
+                    has_lost = true;
+                    self.set_aside(&path, LOST)?;
+                    damaged.push((number, modified_ns));
                 }
                 Left::Nothing => self
                     .disk
@@ -240,6 +282,42 @@ impl Stream {
         if has_lost {
             state.sequence_floor = state.next_sequence() + LOSS_JUMP;
         }
+        for (number, modified_ns) in damaged {
+            // What is set aside cannot be said again, and a disk that is full must not keep the rest from being read.
+            let _ = self.name_lost_generation(number, modified_ns, state);
+        }
+        Ok(())
+    }
+
+    /// Puts an entry at the end of the journal that says which generation is lost, in a generation of no session.
+    fn name_lost_generation(&self, lost: u64, time_ns: i64, state: &mut State) -> Result<()> {
+        let name = journal::file_name(lost);
+        let text = format!(
+            "logboom: entries of {name} are lost: its first page is damaged; it is kept with the suffix .{LOST}"
+        );
+        let mut initial = Vec::new();
+        encode_marked_frame(&Entry::own(time_ns, &text), &mut initial);
+        let header = GenerationHeader {
+            number: state.next_generation,
+            first_sequence: state.next_sequence(),
+            created_ns: time_ns,
+            boot_id: self.boot.id,
+            ..GenerationHeader::default()
+        };
+        let mut writer = JournalWriter::create(&*self.disk, &self.folder, header, &initial)?;
+        let generation = Arc::clone(writer.generation());
+        writer
+            .publish(&mut Vec::new())
+            .and_then(|_| writer.close())
+            .map_err(Error::io("read", generation.path()))?;
+        state.next_generation += 1;
+        if state.chain.is_empty() {
+            state.cut = CutPoint {
+                offset: 0,
+                sequence: generation.header().first_sequence,
+            };
+        }
+        state.chain.push_back(generation);
         Ok(())
     }
 
@@ -291,7 +369,7 @@ impl Stream {
                 Step::Item(Item::Damage(bytes)) => {
                     let position = rest.position + from as u64;
                     let name = format!("{:016x}-{position}{DAMAGED_SUFFIX}", session.id);
-                    self.keep_damaged(&name, bytes)?;
+                    self.keep_named_damage(&name, bytes)?;
                     let text = damage_text(bytes.len(), &name);
                     encode_marked_frame(&Entry::own(now_ns, &text), &mut initial);
                 }
@@ -305,9 +383,9 @@ impl Stream {
 
     /// Keeps a generation for a person to look at; it is no part of the stream. Journal bytes of another machine start prove
     /// nothing: pages may be stale or zero. Nor do those behind a damaged header.
-    fn set_aside(&self, path: &Path) -> Result<()> {
+    fn set_aside(&self, path: &Path, suffix: &str) -> Result<()> {
         self.disk
-            .rename(path, &path.with_extension("lost"))
+            .rename(path, &path.with_extension(suffix))
             .map_err(Error::io("set aside", path))
     }
 }

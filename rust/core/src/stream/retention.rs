@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::quarantine::aside_bytes;
 use super::{SegmentFacts, State, Stream, container};
 use crate::disk::{Disk, Listed, is_missing};
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::segment;
 /// How much a stream holds, and how old that is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// Segments and journal.
+    /// Segments, journal, and what was set aside.
     pub bytes: u64,
     /// How many segments there are.
     pub segment_count: usize,
@@ -40,6 +41,7 @@ impl Footprint {
         let mut is_stream = listed.is_empty();
         let mut oldest: Option<(u64, i64)> = None;
         let mut facts_ns = 0;
+        let aside_bytes = aside_bytes(&listed);
         for Listed {
             name,
             bytes,
@@ -62,6 +64,9 @@ impl Footprint {
                 let this = (number, modified_ns);
                 oldest = Some(oldest.map_or(this, |oldest| oldest.min(this)));
             }
+        }
+        if is_stream {
+            found.bytes += aside_bytes;
         }
         if found.newest_ns == 0 {
             found.newest_ns = facts_ns;
@@ -114,7 +119,7 @@ impl Stream {
             .unwrap_or(0)
             .max(state.written_ns);
         Some(Footprint {
-            bytes: segment_bytes + journal_bytes,
+            bytes: segment_bytes + journal_bytes + state.kept.bytes,
             segment_count: state.segments.len(),
             oldest_ns: state
                 .segments

@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::ContainerFile;
+use super::found::FoundSegment;
 use super::reader::{Query, Reader};
 use super::recover::publish_recovered;
 use super::retention::holds_entries;
-use super::{Boot, LastBlock, SegmentFacts, SessionFacts, State, Stream};
+use super::{Boot, SegmentFacts, SessionFacts, State, Stream};
 use crate::disk::{Disk, Listed, OpenMode, is_missing};
 use crate::error::{Error, Result};
 use crate::journal::{self, Generation, Left, with_entry};
-use crate::segment::{self, BlockPlace, Rest, SegmentReader};
+use crate::segment::{self, BlockPlace};
 
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Snapshot {
     /// Looks at a stream's folder; `None`: there is none.
     ///
     /// # Errors
-    /// The disk refused, or the header of the newest block is damaged.
+    /// The disk refused.
     pub fn take(disk: &Arc<dyn Disk>, folder: PathBuf, container_id: &str) -> Result<Option<Self>> {
         let Some(listed) = list(&**disk, &folder)? else {
             return Ok(None);
@@ -88,15 +89,17 @@ impl Snapshot {
             ..State::default()
         };
         let mut blocks = Vec::new();
-        let found = look_at_segments(&**disk, &folder, &listed, &mut state, &mut blocks)?;
+        let found = find_segments(&**disk, &folder, &listed)?;
+        let last_block = found.iter().rev().find_map(|segment| segment.last_block);
         let file = ContainerFile::read(&**disk, &folder, container_id);
-        if let Some(last_block) = found.or(file.last_block) {
+        if let Some(last_block) = last_block.or(file.last_block) {
             state.pass_over(last_block);
         }
         publish_recovered(&mut generations)?;
         for generation in generations {
             state.place(generation);
         }
+        take_segments(found, &mut state, &mut blocks);
         let stored_bytes = listed
             .iter()
             .filter(|file| holds_entries(&file.name))
@@ -151,7 +154,7 @@ impl Snapshot {
         };
         for block in &self.blocks {
             description.add(
-                block.entry_count.into(),
+                block.counted_entries(),
                 block.text_bytes.into(),
                 block.min_time_ns,
                 block.max_time_ns,
@@ -206,30 +209,40 @@ fn open_generations(disk: &dyn Disk, folder: &Path, listed: &[Listed]) -> Result
     Ok(generations)
 }
 
-/// Puts segments and their blocks in place; returns the newest block.
-fn look_at_segments(
-    disk: &dyn Disk,
-    folder: &Path,
-    listed: &[Listed],
-    state: &mut State,
-    blocks: &mut Vec<BlockPlace>,
-) -> Result<Option<LastBlock>> {
-    let mut last_block = None;
-    for number in numbers(listed, segment::parse_file_name) {
-        let path = folder.join(segment::file_name(number));
-        let reader = match SegmentReader::open(disk, &path) {
-            Ok(reader) => reader,
-            Err(error) if error.is_missing() => continue,
+/// Looks at all segments, oldest first.
+fn find_segments(disk: &dyn Disk, folder: &Path, listed: &[Listed]) -> Result<Vec<FoundSegment>> {
+    let mut names: Vec<(u64, i64)> = listed
+        .iter()
+        .filter_map(|file| Some((segment::parse_file_name(&file.name)?, file.modified_ns)))
+        .collect();
+    names.sort_unstable();
+    let mut found = Vec::new();
+    for (index, &this) in names.iter().enumerate() {
+        let next = names.get(index + 1).map(|(number, _)| *number);
+        match FoundSegment::open(disk, folder, this, next, false) {
+            Ok(segment) => found.push(segment),
+            Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
-        };
-        let contents = reader.contents()?;
-        if let Some(last) = contents.blocks.last() {
-            last_block = Some(LastBlock::new(&reader.header(last)?));
-            let is_open = contents.rest != Rest::Index;
-            let facts = SegmentFacts::new(&path, contents.bytes, &contents.blocks, is_open);
-            state.segments.push_back(facts);
-            blocks.extend(contents.blocks);
         }
     }
-    Ok(last_block)
+    Ok(found)
+}
+
+/// Puts segments and their blocks in place, as an opening does.
+fn take_segments(found: Vec<FoundSegment>, state: &mut State, blocks: &mut Vec<BlockPlace>) {
+    for mut segment in found {
+        if !state.chain.is_empty() {
+            segment.end_before(state.cut.sequence);
+        }
+        let Some(end_sequence) = segment.end_sequence() else {
+            continue;
+        };
+        if state.chain.is_empty() {
+            state.cut.sequence = state.cut.sequence.max(end_sequence);
+        }
+        let is_known = !segment.is_indexed;
+        let facts = SegmentFacts::new(&segment.path, segment.bytes, &segment.blocks, is_known);
+        state.segments.push_back(facts);
+        blocks.extend(segment.blocks);
+    }
 }

@@ -16,32 +16,28 @@
 //!
 //! A log file goes when everything in it lies in synced blocks.
 
+mod records;
+
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::disk::{Disk, DiskFile, OpenMode, is_missing, numbered_name, parse_numbered_name};
+use crate::disk::{Disk, DiskFile, OpenMode, numbered_name, parse_numbered_name};
 use crate::error::{Error, Result};
-use crate::journal::{BootId, GenerationHeader, RECOVERED, write_recovered};
+use crate::journal::{BootId, GenerationHeader, write_recovered};
+pub(crate) use records::LogReader;
+use records::{HEADER_BYTES, encode_header, encode_record};
 
-const MAGIC: [u8; 8] = *b"LOGSYNC1";
-const HEADER_BYTES: usize = 32;
 const SUFFIX: &str = ".sync";
-
-/// length, CRC32C
-const PREFIX_BYTES: usize = 8;
-
-/// number, session, position, first sequence number, time; length of the container id
-const FIELDS_BYTES: usize = 42;
-
-/// LIMIT: the longest record that is read. A stream with 256 KiB is cut into blocks instead of being logged; a frame
-/// may come on top.
-const MAX_RECORD_BYTES: usize = 8 << 20;
 
 /// A file is followed by another at this size or age, so that old ones can go.
 const FILE_BYTES: u64 = 8 << 20;
 const FILE_AGE: Duration = Duration::from_secs(60);
+
+/// The number of a log file, when the name is that of one.
+pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
+    parse_numbered_name(name, SUFFIX)
+}
 
 /// Where the journal bytes of a record belong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,97 +93,18 @@ pub struct SyncLog {
     old: Vec<LogFile>,
 }
 
-fn encode_header(boot_id: &BootId) -> Vec<u8> {
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(&MAGIC);
-    header.extend_from_slice(boot_id);
-    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-    header.resize(HEADER_BYTES, 0);
-    header
-}
-
-fn encode_record(place: &Place, bytes: &[u8]) -> Vec<u8> {
-    let header = &place.header;
-    let mut body = Vec::with_capacity(FIELDS_BYTES + place.container_id.len() + bytes.len());
-    for word in [
-        header.number,
-        header.session,
-        header.start,
-        header.first_sequence,
-    ] {
-        body.extend_from_slice(&word.to_le_bytes());
-    }
-    body.extend_from_slice(&header.created_ns.to_le_bytes());
-    // A container id has at most 128 bytes.
-    body.extend_from_slice(
-        &u16::try_from(place.container_id.len())
-            .unwrap_or(u16::MAX)
-            .to_le_bytes(),
-    );
-    body.extend_from_slice(place.container_id.as_bytes());
-    body.extend_from_slice(bytes);
-    let mut record = Vec::with_capacity(PREFIX_BYTES + body.len());
-    record.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
-    record.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    record.extend_from_slice(&body);
-    record
-}
-
-/// Takes a record off the front; `None` where none is whole.
-fn take_record<'a>(log: &mut &'a [u8]) -> Option<(Place, &'a [u8])> {
-    let (length, rest) = log.split_first_chunk::<4>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let (mut body, rest) = rest.split_at_checked(length.min(MAX_RECORD_BYTES + 1))?;
-    if body.len() != length || u32::from_le_bytes(*crc) != crc32c::crc32c(body) {
-        return None;
-    }
-    *log = rest;
-    let mut word = || {
-        let (word, rest) = body.split_first_chunk::<8>()?;
-        body = rest;
-        Some(*word)
-    };
-    let header = GenerationHeader {
-        number: u64::from_le_bytes(word()?),
-        session: u64::from_le_bytes(word()?),
-        start: u64::from_le_bytes(word()?),
-        first_sequence: u64::from_le_bytes(word()?),
-        created_ns: i64::from_le_bytes(word()?),
-        initial_bytes: 0,
-        boot_id: RECOVERED,
-    };
-    let (id_bytes, body) = body.split_first_chunk::<2>()?;
-    let (container_id, bytes) = body.split_at_checked(u16::from_le_bytes(*id_bytes).into())?;
-    Some((
-        Place {
-            container_id: String::from_utf8(container_id.to_vec()).ok()?,
-            header,
-        },
-        bytes,
-    ))
-}
-
-/// The records of a log file that was written under another start of the machine; none when it is of this one.
-fn foreign_records<'a>(log: &'a [u8], boot_id: &BootId) -> Option<&'a [u8]> {
-    let (header, records) = log.split_at_checked(HEADER_BYTES)?;
-    let is_ours = header == encode_header(boot_id);
-    let (fields, rest) = header.split_at_checked(MAGIC.len() + boot_id.len())?;
-    let is_whole =
-        fields.starts_with(&MAGIC) && rest.starts_with(&crc32c::crc32c(fields).to_le_bytes());
-    (is_whole && !is_ours).then_some(records)
-}
-
 /// A generation as the records give it.
-struct Rebuilt {
-    header: GenerationHeader,
-    bytes: Vec<u8>,
+#[derive(Debug)]
+pub(crate) struct Rebuilt {
+    pub(crate) header: GenerationHeader,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Rebuilt {
     /// Adds a later record of the same generation. One that does not follow begins anew: what it skips lies in blocks.
-    fn add(&mut self, header: GenerationHeader, bytes: &[u8]) {
-        if self.header.start + self.bytes.len() as u64 == header.start {
+    pub(crate) fn add(&mut self, header: GenerationHeader, bytes: &[u8]) {
+        let end = self.header.start.checked_add(self.bytes.len() as u64);
+        if end == Some(header.start) {
             self.bytes.extend_from_slice(bytes);
         } else {
             *self = Self {
@@ -214,19 +131,21 @@ impl SyncLog {
         let listed = disk.list(folder).map_err(Error::io("list", folder))?;
         let mut numbers: Vec<u64> = listed
             .iter()
-            .filter_map(|file| parse_numbered_name(&file.name, SUFFIX))
+            .filter_map(|file| parse_file_name(&file.name))
             .collect();
         numbers.sort_unstable();
         let mut rebuilt: BTreeMap<(String, u64), Rebuilt> = BTreeMap::new();
         let mut is_after_power_cut = false;
         for &number in &numbers {
             let path = folder.join(numbered_name(number, SUFFIX));
-            let log = read_whole(disk, &path)?;
-            let Some(mut records) = foreign_records(&log, &boot_id) else {
+            let Some(mut records) = LogReader::open(disk, &path)? else {
                 continue;
             };
+            if records.boot_id().is_none_or(|written| written == boot_id) {
+                continue;
+            }
             is_after_power_cut = true;
-            while let Some((place, bytes)) = take_record(&mut records) {
+            while let Some((place, bytes)) = records.next_record()? {
                 let key = (place.container_id, place.header.number);
                 match rebuilt.get_mut(&key) {
                     Some(generation) => generation.add(place.header, bytes),
@@ -389,19 +308,4 @@ impl Current {
             is_synced: false,
         })
     }
-}
-
-fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
-    let file = disk.open(path, OpenMode::Read);
-    if is_missing(&file) {
-        return Ok(Vec::new());
-    }
-    let file = file.map_err(Error::io("open", path))?;
-    let bytes = file.bytes().map_err(Error::io("stat", path))?;
-    let length = usize::try_from(bytes)
-        .map_err(|_| Error::io("read", path)(io::ErrorKind::FileTooLarge.into()))?;
-    let mut content = vec![0; length];
-    file.read_exact_at(&mut content, 0)
-        .map_err(Error::io("read", path))?;
-    Ok(content)
 }
