@@ -67,7 +67,7 @@ pub(super) struct Retention {
     surplus: Vec<PackedId>,
     trim: Option<Trim>,
     walk: Option<Walk>,
-    /// A part of a plan is carried out; there may be more to plan.
+    /// A part of a plan is carried out, or the first look; there may be more to plan.
     plans_again: bool,
     aged_ns: i64,
     /// When the free space is looked at next, and when something is planned next.
@@ -323,6 +323,7 @@ impl Retention {
         self.is_scanned = true;
         self.look_at_ages();
         self.plan_at = now;
+        self.plans_again = true;
         Ok(true)
     }
 
@@ -471,4 +472,37 @@ fn active_streams(store: &Store) -> BTreeSet<PackedId> {
         .filter(|stream| stream.is_active())
         .map(|stream| PackedId::new(stream.container_id()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::Retention;
+    use crate::disk::SystemDisk;
+    use crate::store::{Store, StoreLimits};
+
+    /// A look at few streams is over in one turn. Nothing was planned after it until the thread woke for something else.
+    #[test]
+    fn limits_that_came_before_the_first_look_are_heeded_when_it_is_over() {
+        let data = tempfile::tempdir().unwrap();
+        let store = Store::new(data.path().to_owned(), Arc::new(SystemDisk), [0; 16]);
+        let containers = data.path().join("containers");
+        for id in ["a", "b", "c"] {
+            store.disk().create_folder(&containers.join(id)).unwrap();
+        }
+        let mut retention = Retention::new(0, Instant::now());
+        let limits = StoreLimits {
+            max_streams: Some(2),
+            ..StoreLimits::default()
+        };
+        retention.set_limits(limits, Instant::now());
+        while retention.is_busy() {
+            let now = Instant::now();
+            retention.plan(&store, 0, now, false);
+            retention.work(&store, 0, now, |_| ()).unwrap();
+        }
+        assert_eq!(store.disk().list(&containers).unwrap().len(), 2);
+    }
 }
