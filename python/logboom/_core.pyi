@@ -76,22 +76,24 @@ class Store:
         file: str,
         container_id: str,
         facts: str,
-        segment_bytes: int,
-        stream_bytes: int | None,
-        max_age_s: int | None,
-        compress: bool,
+        max_size_bytes: int | None = ...,
+        max_file: int = ...,
+        max_age_s: int | None = ...,
+        compress: bool = ...,
     ) -> None:
         """Attach to a FIFO and keep what comes out of it. *May block.*
 
         The session's record is on disk when this returns, so that a later worker finds it again; where that failed,
         ``fault`` says so. Nothing is written into the store before the first byte.
 
+        An option that is left out follows ``set_default_options``, whenever that changes.
+
         Args:
             file: the FIFO's path as dockerd names it; below ``/run/docker/logging`` or any other folder.
             container_id: names the stream's folder; ``[a-zA-Z0-9][a-zA-Z0-9_.-]*``, at most 128 characters.
             facts: a JSON object with what is known of the container; kept in the store as it is.
-            segment_bytes: a segment is sealed at this stored size.
-            stream_bytes: the oldest segments are deleted above this stored size; ``None``: never.
+            max_size_bytes: a segment is sealed at this stored size at the latest; ``None``: the stream has no limit of size.
+            max_file: the oldest segments are deleted above so many times that size.
             max_age_s: segments whose newest entry is older are deleted; ``None``: never.
             compress: ``False`` stores the text as it is, in a frame that ``zstdcat`` still reads.
 
@@ -170,6 +172,19 @@ class Store:
             min_free_bytes: what is kept free on the file system of the data folder, while the store holds more than that.
             max_streams: how many streams there may be; only ended ones go.
             keep_ended_s: an ended stream goes when its newest entry is older, and nothing was written to it since.
+        """
+
+    def set_default_options(
+        self, *, max_size_bytes: int | None, max_file: int, max_age_s: int | None, compress: bool
+    ) -> None:
+        """Set the options of containers that give none, in place of those set before; without a call there is no limit.
+
+        Each stream heeds those that its newest session left out: from its next block on, and what is to be deleted goes in the
+        background. When they change, all streams are looked at, those in use first. The first call of a worker is no change: those
+        that are not in use are looked at within the hour then.
+
+        Args:
+            max_size_bytes: as for ``start_session``, and so are the others.
         """
 
     def fault(self) -> str | None:

@@ -19,13 +19,14 @@ import trio
 
 from logboom import _core
 from logboom.condition import Condition
-from logboom.options import default_options
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.rpc import PluginRpc
 from logboom.plugin.sessions import Sessions
 from logboom.server import Server, listen
 from logboom.settings import Settings
+from logboom.settings_file import SettingsFile
 from logboom.store import OpenStore, Store
+from logboom.telemetry import set_level
 from logboom.threads import Lane, run_in_core
 
 __all__ = ["HANG_SECONDS", "open_store", "run", "serve"]
@@ -38,6 +39,9 @@ STOP_SECONDS: Final = 8
 
 CONDITION_SECONDS: Final = 1.0
 """How often the service looks whether the store fails, or its disk stalls, or both are well again, to tell its log."""
+
+SETTINGS_SECONDS: Final = 1.0
+"""How often the service looks whether the settings file has changed; it is read when two looks have found the same."""
 
 HANG_SECONDS: Final = 10
 """A worker whose event loop has hung for so long ends, and the supervisor starts another; its intake goes on until then. Calls that wait for
@@ -57,13 +61,24 @@ def open_store(settings: Settings) -> Store:
         block_seconds=settings.block_seconds,
         pipe_budget_bytes=settings.pipe_budget_bytes,
     )
+    set_limits(store, settings)
+    return store
+
+
+def set_limits(store: Store, settings: Settings) -> None:
+    """Hand on what the store goes by and can change."""
+    store.set_default_options(
+        max_size_bytes=settings.max_size_bytes,
+        max_file=settings.max_file,
+        max_age_s=settings.max_age_s,
+        compress=settings.compress,
+    )
     store.set_limits(
         max_bytes=settings.max_bytes,
         min_free_bytes=settings.min_free_bytes,
         max_streams=settings.max_streams,
         keep_ended_s=settings.keep_ended_s,
     )
-    return store
 
 
 def run(
@@ -146,23 +161,28 @@ async def serve(
     """Listen, open the store, serve until ``stop`` is set, and end in order.
 
     Args:
-        settings: all settings.
+        settings: all settings; the settings file is looked for in their data folder.
         stop: asks for the end.
         opener: opens the store, in a thread.
         task_status: started when the service listens.
     """
     place = OpenStore()
     streams = LogStreams(place)
-    sessions = Sessions(place, default_options(settings))
+    sessions = Sessions(place)
+    settings_file = SettingsFile(settings)
     server = Server(PluginRpc(sessions, streams), listen(settings.socket))
     _log.info("listening on %s", settings.socket)
     task_status.started()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
-        store = await run_in_core(Lane.STORE, opener, settings)
+        # ORDER: before the store is open, which would heed other limits else.
+        await run_in_core(Lane.SETTINGS, settings_file.read)
+        _tell(settings_file, settings)
+        store = await run_in_core(Lane.STORE, opener, settings_file.settings)
         try:
             place.set(store)
             _log.info("the store in %s is open", settings.data)
+            nursery.start_soon(_follow_settings, stop, settings_file, store)
             await _watch_until(stop, store)
             await _end_answers(server, streams)
         finally:
@@ -178,6 +198,25 @@ async def _watch_until(stop: trio.Event, store: Store) -> None:
         condition.tell()
         with trio.move_on_after(CONDITION_SECONDS):
             await stop.wait()
+
+
+async def _follow_settings(stop: trio.Event, settings_file: SettingsFile, store: Store) -> None:
+    """Heed the settings file whenever it changes, until ``stop``."""
+    while not stop.is_set():
+        before = settings_file.settings
+        if await run_in_core(Lane.SETTINGS, settings_file.look):
+            _tell(settings_file, before)
+            if settings_file.settings != before:
+                set_limits(store, settings_file.settings)
+        with trio.move_on_after(SETTINGS_SECONDS):
+            await stop.wait()
+
+
+def _tell(settings_file: SettingsFile, before: Settings) -> None:
+    """Tell the log what the settings file has changed, at the level that holds now."""
+    if settings_file.settings.log_level != before.log_level:
+        set_level(settings_file.settings.log_level)
+    settings_file.tell(before)
 
 
 async def _end_answers(server: Server, streams: LogStreams) -> None:

@@ -1,6 +1,6 @@
 """What the operator sets for the whole service: ``LOGBOOM_*`` in the environment, and the command line over it.
 
-A plugin that does not start can keep dockerd from starting. So a setting that cannot be read never stops the start:
+``settings_file.py`` lets some of it change later. A plugin that does not start can keep dockerd from starting. So a setting that cannot be read never stops the start:
 its default is used instead, and the fault is handed back to be reported. ``docs/options.md`` documents every setting.
 """
 
@@ -62,6 +62,13 @@ class Setting:
     default: str
     parse: Callable[[str], Any]
     """Raises ``ValueSyntaxError``."""
+    is_changeable: bool = True
+    """It may stand in the settings file, too."""
+
+    @property
+    def key(self) -> str:
+        """Its name there."""
+        return self.variable.removeprefix("LOGBOOM_").lower()
 
 
 def _parse_path(text: str) -> str:
@@ -99,9 +106,15 @@ def _parse_level(text: str) -> str:
 
 
 SETTINGS: Final = (
-    Setting("LOGBOOM_DATA", "data", "/var/log/logboom", _parse_path),
-    Setting("LOGBOOM_SOCKET", "socket", "/run/docker/plugins/logboom.sock", _parse_socket),
-    Setting("LOGBOOM_FIFO_ROOT", "fifo_root", "", _parse_prefix),
+    Setting("LOGBOOM_DATA", "data", "/var/log/logboom", _parse_path, is_changeable=False),
+    Setting(
+        "LOGBOOM_SOCKET",
+        "socket",
+        "/run/docker/plugins/logboom.sock",
+        _parse_socket,
+        is_changeable=False,
+    ),
+    Setting("LOGBOOM_FIFO_ROOT", "fifo_root", "", _parse_prefix, is_changeable=False),
     Setting("LOGBOOM_MAX_SIZE", "max_size_bytes", "20m", parse_unlimited_size_bytes),
     Setting("LOGBOOM_MAX_FILE", "max_file", "5", parse_count),
     Setting("LOGBOOM_MAX_AGE", "max_age_s", "-1", parse_unlimited_duration_s),
@@ -110,8 +123,12 @@ SETTINGS: Final = (
     Setting("LOGBOOM_MIN_FREE_BYTES", "min_free_bytes", "1g", parse_unlimited_size_bytes),
     Setting("LOGBOOM_MAX_STREAMS", "max_streams", "100000", parse_count),
     Setting("LOGBOOM_KEEP_ENDED", "keep_ended_s", "30d", parse_unlimited_duration_s),
-    Setting("LOGBOOM_BLOCK_SECONDS", "block_seconds", "300", _parse_block_seconds),
-    Setting("LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes),
+    Setting(
+        "LOGBOOM_BLOCK_SECONDS", "block_seconds", "300", _parse_block_seconds, is_changeable=False
+    ),
+    Setting(
+        "LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes, is_changeable=False
+    ),
     Setting("LOGBOOM_LOG_LEVEL", "log_level", "info", _parse_level),
 )
 """Every setting there is. A test holds ``docs/options.md`` and the plugin's manifest to it."""

@@ -43,10 +43,10 @@ class Store(Protocol):
         file: str,
         container_id: str,
         facts: str,
-        segment_bytes: int,
-        stream_bytes: int | None,
-        max_age_s: int | None,
-        compress: bool,
+        max_size_bytes: int | None = ...,
+        max_file: int = ...,
+        max_age_s: int | None = ...,
+        compress: bool = ...,
     ) -> None: ...
 
     def stop_session(self, *, file: str) -> bool: ...  # noqa: D102
@@ -72,6 +72,10 @@ class Store(Protocol):
         min_free_bytes: int | None,
         max_streams: int | None,
         keep_ended_s: int | None,
+    ) -> None: ...
+
+    def set_default_options(  # noqa: D102
+        self, *, max_size_bytes: int | None, max_file: int, max_age_s: int | None, compress: bool
     ) -> None: ...
 
     def fault(self) -> str | None: ...  # noqa: D102

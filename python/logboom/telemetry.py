@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Final, TextIO
 
-__all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "start_log"]
+__all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "set_level", "start_log"]
 
 ROOT: Final = logging.getLogger("logboom")
 """All loggers of the service are children of this one."""
@@ -76,7 +76,7 @@ def _has_room(stream: TextIO) -> bool:
 
 
 def start_log(level_name: str) -> None:
-    """Send the log to stderr, from this level on. Calling it again only changes the level.
+    """Send the log to stderr, from this level on.
 
     Args:
         level_name: one of ``LEVELS``.
@@ -86,9 +86,18 @@ def start_log(level_name: str) -> None:
         handler.setFormatter(_Formatter())
         ROOT.addHandler(handler)
     ROOT.propagate = False
-    ROOT.setLevel(LEVELS[level_name])
+    set_level(level_name)
     # Nobody may stop the service by closing its stderr, and logging would only tell it to the same stderr.
     logging.raiseExceptions = False
+
+
+def set_level(level_name: str) -> None:
+    """Tell only what is at least so important.
+
+    Args:
+        level_name: one of ``LEVELS``.
+    """
+    ROOT.setLevel(LEVELS[level_name])
 
 
 def _describe(error: BaseException) -> str:

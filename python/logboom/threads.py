@@ -27,6 +27,9 @@ class Lane(Enum):
     """Starting and stopping sessions. dockerd does it for all containers at once when it starts; beyond this
     number they only wait for one another's file operations."""
 
+    SETTINGS = 1
+    """Looking whether the settings file has changed. The disk may stall under it."""
+
     READS = 16
     """Opening readers and fetching from them. Two cores are busy with fewer; the rest is for calls that wait for the
     disk."""

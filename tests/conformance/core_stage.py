@@ -9,8 +9,7 @@ from typing import Any
 import trio
 
 from logboom import _core
-from logboom.options import default_options, parse_options
-from logboom.settings import read_settings
+from logboom.options import parse_options
 from tests.conformance.oracle import Query
 from tests.conformance.stand_in_stage import StandInStage
 from tests.support.fake_docker import Entry, FakeContainer, FakeDocker, FrameDecoder
@@ -36,18 +35,13 @@ class CoreDocker(FakeDocker):
             return self.store.stop_session(file=document["File"])
         assert path == "/LogDriver.StartLogging"
         info = document["Info"]
-        options, mistakes = parse_options(
-            info["Config"] or {}, default_options(read_settings({}, {})[0])
-        )
+        options, mistakes = parse_options(info["Config"] or {})
         assert not mistakes
         self.store.start_session(
             file=document["File"],
             container_id=info["ContainerID"],
             facts="{}",
-            segment_bytes=options.segment_bytes,
-            stream_bytes=options.stream_bytes,
-            max_age_s=options.max_age_s,
-            compress=options.compress,
+            **options.given,
         )
         return None
 

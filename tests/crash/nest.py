@@ -60,10 +60,8 @@ def act(store: _core.Store, action: str, file: str, container_id: str = "") -> o
                 container_id=container_id,
                 facts="{}",
                 # Small, so that some are sealed in each life.
-                segment_bytes=64 * 1024,
-                stream_bytes=None,
-                max_age_s=None,
-                compress=True,
+                max_size_bytes=64 * 1024,
+                max_file=1_000_000,
             )
             return None
         case "stop":

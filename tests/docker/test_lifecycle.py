@@ -1,7 +1,7 @@
 """The plugin and the engine end and begin again under running containers: those go on, and nothing is lost."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,9 @@ import trio
 
 from engines.image import make_image
 from engines.private import Engine, Version
+from logboom.settings_file import FILE_NAME
 from tests.docker.counters import Counter
-from tests.docker.support import DEADLINE_S, POLL_S, docker
+from tests.docker.support import DEADLINE_S, POLL_S, docker, stream_folder, worker_pid
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,30 @@ async def test_a_plugin_in_use_is_not_disabled_without_force(
     assert refused.returncode == 1
     assert b"in use" in refused.stderr
     await check_nothing_lost(counter)
+
+
+async def test_a_limit_is_lowered_under_a_running_container(engine: Engine) -> None:
+    """A disk that gets full at night does not wait until nothing uses the plugin."""
+    words = ["run", "--detach", "--name=noisy", "--network=none", "--log-driver=logboom"]
+    # Each block has a segment of its own.
+    words += ["--log-opt=max-size=64k", "--log-opt=max-file=1000"]
+    script = "dd if=/dev/urandom bs=1M count=5 | base64; sleep 1000"
+    engine.docker(*words, "bb", "sh", "-c", script)
+    folder = stream_folder(engine.home / "data", engine, "noisy")
+    worker = worker_pid(engine)
+
+    async def wait_for_segments(is_enough: Callable[[int], bool]) -> None:
+        with trio.fail_after(DEADLINE_S):
+            while not is_enough(len(list(folder.glob("*.zst")))):
+                await trio.sleep(POLL_S)
+
+    await wait_for_segments(lambda count: count >= 4)
+    settings_file = engine.home / "data/logboom" / FILE_NAME
+    settings_file.write_text("max_bytes = 1")
+    await wait_for_segments(lambda count: count == 1)
+    assert worker_pid(engine) == worker
+    settings_file.unlink()
+    engine.docker("rm", "--force", "noisy")
 
 
 async def test_a_container_that_ends_while_the_plugin_is_disabled_loses_nothing(

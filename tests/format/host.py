@@ -38,6 +38,10 @@ class Session:
         self.write(encode_frames(entries))
 
 
+MANY = 1_000_000
+"""Segments, of which no test fills so many."""
+
+
 class Host:
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,9 +74,8 @@ class Host:
             file=file,
             container_id=CONTAINER_ID,
             facts='{"name":"/web"}',
-            segment_bytes=segment_bytes,
-            stream_bytes=None,
-            max_age_s=None,
+            max_size_bytes=segment_bytes,
+            max_file=MANY,
             compress=compress,
         )
         return session

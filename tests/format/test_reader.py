@@ -21,7 +21,7 @@ from tests.format.frames import (
     make_piece,
     make_pieces,
 )
-from tests.format.host import Host, run_host, wait_until
+from tests.format.host import MANY, Host, run_host, wait_until
 from tests.format.reader import (
     BLOCK_PREFIX_BYTES,
     HEADER_PAGE_BYTES,
@@ -416,9 +416,10 @@ def test_the_small_files_are_as_documented(host: Host) -> None:
     assert record.name == facts["session"] + ".json"
     assert facts["file"] == session.file
     assert facts["facts"] == {"name": "/web"}
+    assert facts["given"] == {"max_size_bytes": 4 << 20, "max_file": MANY, "compress": False}
     assert facts["limits"] == {
         "segment_bytes": 4 << 20,
-        "stream_bytes": None,
+        "stream_bytes": (4 << 20) * MANY,
         "max_age_s": None,
         "compress": False,
     }

@@ -92,6 +92,7 @@ class FakeStore:
     readers: list[FakeReader] = field(default_factory=list)
     reads: list[dict[str, Any]] = field(default_factory=list)
     limits: dict[str, Any] = field(default_factory=dict)
+    default_options: dict[str, Any] = field(default_factory=dict)
     fault_text: str | None = None
     stalled_s: int | None = None
     stalled_total_s: int = 0
@@ -155,6 +156,9 @@ class FakeStore:
 
     def set_limits(self, **limits: Any) -> None:
         self.limits = limits
+
+    def set_default_options(self, **options: Any) -> None:
+        self.default_options = options
 
     def fault(self) -> str | None:
         return self.fault_text

@@ -1,13 +1,25 @@
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from logboom.app import ANSWER_SECONDS, CONDITION_SECONDS, STOP_SECONDS, open_store, serve
+from logboom.app import (
+    ANSWER_SECONDS,
+    CONDITION_SECONDS,
+    SETTINGS_SECONDS,
+    STOP_SECONDS,
+    open_store,
+    serve,
+    set_limits,
+)
 from logboom.server import LATE_REQUEST_SECONDS
 from logboom.settings import Settings, read_settings
+from logboom.settings_file import FILE_NAME
 from logboom.store import Store
 from tests.format.host import wait_until
 from tests.support.fake_docker import Entry, FakeDocker, PluginError, container_info
@@ -186,6 +198,60 @@ async def test_the_log_is_told_when_the_store_fails_and_when_it_is_well_again(
             store.fault_text = None
             await wait_for("the store is well again")
     assert caplog.text.count("is gone") == 1
+
+
+async def test_the_settings_file_is_heeded_before_the_store_is_open_and_whenever_it_changes(
+    folder: Path, settings: Settings, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 0.5 <= SETTINGS_SECONDS <= 1
+    monkeypatch.setattr("logboom.app.SETTINGS_SECONDS", 0.01)
+    opened: list[Settings] = []
+    stop = trio.Event()
+    path = folder / "data" / FILE_NAME
+    path.parent.mkdir()
+    path.write_text('max_bytes = "1g"')
+
+    def open_store(settings: Settings) -> Store:
+        opened.append(settings)
+        set_limits(store, settings)
+        return store
+
+    async def wait_for(is_done: Callable[[], bool]) -> None:
+        with trio.fail_after(10):
+            while not is_done():
+                await trio.sleep(0.005)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve, settings, stop, opener=open_store))
+        await wait_for(lambda: bool(store.limits))
+        assert opened == [replace(settings, max_bytes=10**9)]
+        path.write_text('max_size = "2m"')
+        await wait_for(lambda: store.default_options["max_size_bytes"] == 2_000_000)
+        assert store.limits["max_bytes"] is None
+        path.unlink()
+        await wait_for(lambda: store.default_options["max_size_bytes"] == 20_000_000)
+        stop.set()
+    assert store.is_closed
+
+
+async def test_the_settings_file_sets_what_the_log_tells(
+    folder: Path,
+    settings: Settings,
+    store: FakeStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("logboom.app.SETTINGS_SECONDS", 0.01)
+    told: list[str] = []
+    monkeypatch.setattr("logboom.app.set_level", told.append)
+    (folder / "data").mkdir()
+    (folder / "data" / FILE_NAME).write_text('log_level = "error"')
+    async with run_service(settings, store):
+        with trio.fail_after(10):
+            while told != ["error"]:
+                await trio.sleep(0.005)
+            (folder / "data" / FILE_NAME).unlink()
+            while told != ["error", "info"]:
+                await trio.sleep(0.005)
 
 
 async def test_nothing_is_left_open(settings: Settings, folder: Path, store: FakeStore) -> None:

@@ -12,7 +12,14 @@ from logboom.options.tag import METHODS, NUMBER_LIMIT, TAG_LIMIT, TEMPLATE_LIMIT
 from logboom.plugin.documents import CONTAINER_ID_LIMIT, FILE_LIMIT_BYTES
 from logboom.plugin.facts import FACTS_LIMIT_BYTES
 from logboom.quantities import COUNT_LIMIT, DURATION_LIMIT_S, LENGTH_LIMIT, SIZE_LIMIT_BYTES
-from logboom.settings import BLOCK_SECONDS_LIMIT, SETTINGS, SOCKET_PATH_LIMIT_BYTES, Setting
+from logboom.settings import (
+    BLOCK_SECONDS_LIMIT,
+    SETTINGS,
+    SOCKET_PATH_LIMIT_BYTES,
+    Setting,
+    read_settings,
+)
+from logboom.settings_file import CONTENT_LIMIT_BYTES, parse_settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "options.md").read_text()
@@ -49,6 +56,20 @@ def test_every_setting_has_a_row_with_its_default(setting: Setting) -> None:
     assert f"`{setting.default}`" in row if setting.default else row.strip() == "empty"
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.variable)
+def test_every_row_of_a_setting_says_whether_it_may_stand_in_the_file(setting: Setting) -> None:
+    key = f"`{setting.key}`" if setting.is_changeable else "–"
+    assert f"\n| `{setting.variable}` | {key} | " in section("## Settings")
+
+
+def test_the_example_of_a_settings_file_is_one() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", section("### The settings file"), re.DOTALL)
+    environment = read_settings({}, {})[0]
+    settings, faults = parse_settings(example.encode(), environment, environment)
+    assert faults == []
+    assert settings != environment
+
+
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert set(re.findall(r"LOGBOOM_\w+", TEXT)) == {setting.variable for setting in SETTINGS}
 
@@ -81,6 +102,7 @@ def test_limits_are_those_in_the_code() -> None:
     assert f"1 to {BLOCK_SECONDS_LIMIT}" in section("## Settings")
     assert f"{SOCKET_PATH_LIMIT_BYTES} bytes" in section("## Settings")
     assert f"1 to {COUNT_LIMIT}" in section("## Settings")
+    assert f"{CONTENT_LIMIT_BYTES // 1024} KiB" in section("### The settings file")
     limits = section("## Limits of what dockerd sends")
     assert f"| {BODY_LIMIT_BYTES // 1024 // 1024} MiB |" in limits
     assert f"| {BODY_TIME_LIMIT_S} s |" in limits

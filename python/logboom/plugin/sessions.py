@@ -5,7 +5,7 @@ from typing import Final
 
 from logboom import _core
 from logboom.errors import OptionError
-from logboom.options import StreamOptions, parse_options
+from logboom.options import parse_options
 from logboom.plugin.documents import StartLogging, StopLogging
 from logboom.plugin.facts import encode_facts
 from logboom.store import OpenStore, Store
@@ -21,12 +21,10 @@ class Sessions:
 
     Args:
         open_store: where the store will be.
-        defaults: the options of a container that gives none.
     """
 
-    def __init__(self, open_store: OpenStore, defaults: StreamOptions) -> None:
+    def __init__(self, open_store: OpenStore) -> None:
         self._open_store = open_store
-        self._defaults = defaults
 
     async def start(self, request: StartLogging) -> None:
         """Begin to read a FIFO.
@@ -36,7 +34,7 @@ class Sessions:
             logboom._core.LogboomError: the core refuses, for instance since the FIFO is read already.
         """
         info = request.info
-        options, mistakes = parse_options(info.log_opts, self._defaults)
+        options, mistakes = parse_options(info.log_opts)
         store = await self._open_store.wait()
         if mistakes:
             # dockerd starts a session to read the log of a stopped container, too: refusing it would hide the log.
@@ -54,10 +52,7 @@ class Sessions:
             file=request.file,
             container_id=info.container_id,
             facts=encode_facts(info, options),
-            segment_bytes=options.segment_bytes,
-            stream_bytes=options.stream_bytes,
-            max_age_s=options.max_age_s,
-            compress=options.compress,
+            **options.given,
         )
 
     async def stop_unknown(self) -> None:

@@ -20,7 +20,9 @@ use crate::store::{
     Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records, record_folder,
     remove_record, write_record,
 };
-use crate::stream::{Limits, Query, Reader, Session, SessionFacts, record_file_name};
+use crate::stream::{
+    GivenOptions, Options, Query, Reader, Session, SessionFacts, record_file_name,
+};
 
 /// Where dockerd makes FIFOs, below the FIFO root.
 const FIFO_FOLDER: &str = "run/docker/logging";
@@ -211,7 +213,7 @@ impl Core {
         file: &str,
         container_id: &str,
         facts: &str,
-        limits: Limits,
+        given: GivenOptions,
     ) -> Result<()> {
         self.check_open()?;
         check_container_id(container_id)?;
@@ -225,7 +227,8 @@ impl Core {
             file: file.to_owned(),
             container_id: container_id.to_owned(),
             started_ns: self.settings.clock.now_ns(),
-            limits,
+            limits: given.over(&self.store.default_options()).limits(),
+            given: Some(given),
             facts,
         };
         let session = Arc::new(Session::new(
@@ -298,6 +301,16 @@ impl Core {
     /// Sets the limits over all streams. They are enforced in the background from now on; without a call there are none.
     pub fn set_store_limits(&self, limits: StoreLimits) {
         self.intake.set_limits(limits);
+    }
+
+    /// Sets the options of containers that give none; without a call there is no limit. Each stream keeps by those that its newest
+    /// session did not give: running ones at once, ended ones in the background.
+    pub fn set_default_options(&self, options: Options) {
+        let before = self.store.set_default_options(options);
+        if before != Some(options) {
+            // When a worker starts, all streams that nobody uses are looked at within the hour as ever.
+            self.intake.heed_options(before.is_some());
+        }
     }
 
     /// What keeps entries from being stored or read, or sessions from being found again, as a sentence.

@@ -228,7 +228,7 @@ fn place() -> Place<'static> {
 fn read(stream: &Arc<Stream>) -> Entries {
     let mut reader = Reader::open(stream, &Query::default()).unwrap();
     let mut entries = Entries::new();
-    while reader.step(&mut |entry, _| entries.push((entry.time_ns, entry.line.to_vec())))
+    while reader.step(&mut |given| entries.push((given.entry.time_ns, given.entry.line.to_vec())))
         == Progress::More
     {}
     entries
@@ -513,7 +513,7 @@ fn for_each_harm(
 fn stride() -> usize {
     match std::env::var("LOGBOOM_TEST_DAMAGE").as_deref() {
         Ok("all") => 1,
-        _ => 17,
+        _ => 31,
     }
 }
 

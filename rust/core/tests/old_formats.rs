@@ -189,6 +189,7 @@ fn session(id: u64, compress: bool) -> Arc<Session> {
         container_id: CONTAINER.to_owned(),
         started_ns: 1_000,
         limits: limits(compress),
+        given: None,
         facts: serde_json::from_str(r#"{"name":"/web"}"#).unwrap(),
     };
     Arc::new(Session::new(id, facts, PathBuf::from("/nowhere")))
@@ -204,6 +205,7 @@ fn open(folder: &Path, boot_id: BootId) -> Arc<Stream> {
         folder.join(CONTAINER),
         Arc::new(SystemDisk),
         boot,
+        Arc::default(),
         0,
     );
     Arc::new(stream)

@@ -66,6 +66,7 @@ impl Quiet {
             file: format!("/{id}"),
             container_id: id.clone(),
             started_ns: 0,
+            given: None,
             limits: Host::limits(),
             facts: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
         };

@@ -547,13 +547,21 @@ fn what_was_taken_before_the_disk_was_full_is_read() {
 
 /// A stream, and a session on it.
 fn stream(folder: &Path, disk: Arc<dyn Disk>) -> (Arc<Stream>, Arc<Session>) {
-    let stream = Stream::new(ID, folder.join(ID), disk, Boot::default(), 0);
+    let stream = Stream::new(
+        ID,
+        folder.join(ID),
+        disk,
+        Boot::default(),
+        Arc::default(),
+        0,
+    );
     let facts = SessionFacts {
         session: format!("{:016x}", 1),
         file: "/fifo".to_owned(),
         container_id: ID.to_owned(),
         started_ns: 0,
         limits: Host::limits(),
+        given: None,
         facts: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
     };
     let session = Arc::new(Session::new(1, facts, folder.join("record")));

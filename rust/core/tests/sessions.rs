@@ -584,8 +584,8 @@ fn a_reader_that_stands_still_sees_what_it_was_promised() {
 fn the_oldest_segments_go_when_the_stream_is_too_large() {
     let mut host = Host::new();
     let limits = Limits {
-        segment_bytes: 200_000,
-        stream_bytes: Some(1_000_000),
+        segment_bytes: 65_536,
+        stream_bytes: Some(15 * 65_536),
         ..Host::limits()
     };
     let mut container = host.run_with("web", limits);
@@ -627,7 +627,7 @@ fn a_text_that_is_not_compressed_fills_no_segment_many_times_over() {
     let mut host = Host::new();
     let limits = Limits {
         segment_bytes: 65_536,
-        stream_bytes: Some(200_000),
+        stream_bytes: Some(3 * 65_536),
         compress: false,
         ..Host::limits()
     };

@@ -20,7 +20,7 @@ fn open(disk: &Arc<MemoryDisk>) -> Arc<Stream> {
         is_after_power_cut: false,
     };
     let disk: Arc<dyn Disk> = disk.clone();
-    Arc::new(Stream::new("web", "/web".into(), disk, boot, 0))
+    Arc::new(Stream::new("web", "/web".into(), disk, boot, Arc::default(), 0))
 }
 
 fn read(stream: &Arc<Stream>) -> Vec<(Kept, bool)> {

@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use logboom_core::clock::Clock;
 use logboom_core::store::StoreLimits;
-use logboom_core::stream::{Limits, Query};
+use logboom_core::stream::{GivenOptions, Options, Query};
 use logboom_core::{Core, Settings};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
 use crate::reader::Reader;
 use crate::view::StoreView;
+
+/// An option of a container: left out, or given.
+#[derive(Clone, Copy)]
+struct Given<T>(Option<T>);
+
+impl<'a, 'py, T: FromPyObject<'a, 'py>> FromPyObject<'a, 'py> for Given<T> {
+    type Error = T::Error;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        value.extract().map(Some).map(Self)
+    }
+}
 
 /// All streams of one data folder, and the intake that fills them.
 #[pyclass(frozen, module = "logboom._core")]
@@ -42,7 +54,16 @@ impl Store {
             .map_err(to_python)
     }
 
-    #[pyo3(signature = (*, file, container_id, facts, segment_bytes, stream_bytes, max_age_s, compress))]
+    #[pyo3(signature = (
+        *,
+        file,
+        container_id,
+        facts,
+        max_size_bytes = Given(None),
+        max_file = Given(None),
+        max_age_s = Given(None),
+        compress = Given(None),
+    ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn start_session(
         &self,
@@ -50,18 +71,18 @@ impl Store {
         file: &str,
         container_id: &str,
         facts: &str,
-        segment_bytes: u64,
-        stream_bytes: Option<u64>,
-        max_age_s: Option<u64>,
-        compress: bool,
+        max_size_bytes: Given<Option<u64>>,
+        max_file: Given<u64>,
+        max_age_s: Given<Option<u64>>,
+        compress: Given<bool>,
     ) -> PyResult<()> {
-        let limits = Limits {
-            segment_bytes,
-            stream_bytes,
-            max_age_s,
-            compress,
+        let given = GivenOptions {
+            max_size_bytes: max_size_bytes.0,
+            max_file: max_file.0,
+            max_age_s: max_age_s.0,
+            compress: compress.0,
         };
-        py.detach(|| self.0.start_session(file, container_id, facts, limits))
+        py.detach(|| self.0.start_session(file, container_id, facts, given))
             .map_err(to_python)
     }
 
@@ -123,6 +144,22 @@ impl Store {
             min_free_bytes,
             max_streams,
             keep_ended_s,
+        });
+    }
+
+    #[pyo3(signature = (*, max_size_bytes, max_file, max_age_s, compress))]
+    fn set_default_options(
+        &self,
+        max_size_bytes: Option<u64>,
+        max_file: u64,
+        max_age_s: Option<u64>,
+        compress: bool,
+    ) {
+        self.0.set_default_options(Options {
+            max_size_bytes,
+            max_file,
+            max_age_s,
+            compress,
         });
     }
 

@@ -1,5 +1,4 @@
 from logboom.options import parse_options
-from tests.unit.options.test_options import DEFAULTS
 
 LABELS = {"team": "river", "app.name": "boom", "app.tier": "front", "SHARED": "label"}
 ENVIRONMENT = [
@@ -14,7 +13,7 @@ ENVIRONMENT = [
 
 
 def chosen(log_opts: dict[str, str]) -> dict[str, str]:
-    options, mistakes = parse_options(log_opts, DEFAULTS)
+    options, mistakes = parse_options(log_opts)
     assert mistakes == []
     return options.attributes.choose(LABELS, ENVIRONMENT)
 

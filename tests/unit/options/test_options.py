@@ -4,28 +4,20 @@ from hypothesis import given, strategies as st
 from logboom.options import (
     DOCKERD_OPTIONS,
     OPTIONS,
-    SEGMENT_MINIMUM_BYTES,
-    UNLIMITED_SEGMENT_BYTES,
     StreamOptions,
-    default_options,
     parse_options,
 )
-from logboom.quantities import COUNT_LIMIT, SIZE_LIMIT_BYTES
-from logboom.settings import read_settings
 
-DEFAULTS = default_options(read_settings({}, {})[0])
+NONE = StreamOptions()
 
 
 def mistakes_of(log_opts: dict[str, str]) -> list[str]:
-    return parse_options(log_opts, DEFAULTS)[1]
+    return parse_options(log_opts)[1]
 
 
-def test_without_options_the_defaults_hold() -> None:
-    assert parse_options({}, DEFAULTS) == (DEFAULTS, [])
-    assert (
-        StreamOptions(max_size_bytes=20_000_000, max_file=5, max_age_s=None, compress=True)
-        == DEFAULTS
-    )
+def test_what_is_not_given_is_left_to_the_defaults() -> None:
+    assert parse_options({}) == (NONE, [])
+    assert parse_options({"max-size": "-1"})[0].given == {"max_size_bytes": None}
 
 
 def test_every_option_is_read() -> None:
@@ -40,16 +32,15 @@ def test_every_option_is_read() -> None:
             "env": "A,B",
             "env-regex": "^X_",
             "tag": "{{.Name}}",
-        },
-        DEFAULTS,
+        }
     )
     assert mistakes == []
-    assert (options.max_size_bytes, options.max_file, options.max_age_s, options.compress) == (
-        10**6,
-        3,
-        604_800,
-        False,
-    )
+    assert options.given == {
+        "max_size_bytes": 10**6,
+        "max_file": 3,
+        "max_age_s": 604_800,
+        "compress": False,
+    }
     assert options.attributes.labels == ("team", "role")
     assert options.attributes.environment == ("A", "B")
     assert options.attributes.labels_pattern is not None
@@ -59,7 +50,7 @@ def test_every_option_is_read() -> None:
 
 
 def test_dockerds_own_options_are_accepted_and_left_to_it() -> None:
-    assert parse_options(dict.fromkeys(DOCKERD_OPTIONS, "whatever"), DEFAULTS) == (DEFAULTS, [])
+    assert parse_options(dict.fromkeys(DOCKERD_OPTIONS, "whatever")) == (NONE, [])
 
 
 @pytest.mark.parametrize(
@@ -87,44 +78,23 @@ def test_an_option_that_resembles_none_is_told_all_of_them() -> None:
 
 def test_all_mistakes_are_told_at_once_and_the_rest_is_used() -> None:
     options, mistakes = parse_options(
-        {"max-size": "big", "max-file": "2", "colour": "red", "tag": "{{"}, DEFAULTS
+        {"max-size": "big", "max-file": "2", "colour": "red", "tag": "{{"}
     )
     assert len(mistakes) == 3
     assert mistakes[0].startswith("log-opt max-size: 'big' is not a size")
-    assert options.max_size_bytes == DEFAULTS.max_size_bytes
-    assert options.max_file == 2
+    assert options.given == {"max_file": 2}
     assert options.tag is None
 
 
 def test_an_empty_list_pattern_or_tag_asks_for_nothing() -> None:
     empty = dict.fromkeys(("labels", "labels-regex", "env", "env-regex", "tag"), "")
-    assert parse_options(empty, DEFAULTS) == (DEFAULTS, [])
+    assert parse_options(empty) == (NONE, [])
 
 
 def test_a_pattern_that_cannot_be_compiled_is_a_mistake() -> None:
     for option in ("labels-regex", "env-regex"):
         (mistake,) = mistakes_of({option: "("})
         assert mistake.startswith(f"log-opt {option}: ")
-
-
-@pytest.mark.parametrize(
-    ("max_size", "max_file", "segment_bytes", "stream_bytes"),
-    [
-        ("20m", "5", 6_250_000, 100_000_000),
-        ("20m", "1", 1_250_000, 20_000_000),
-        ("20m", "100", 20_000_000, 2_000_000_000),
-        ("100k", "1", SEGMENT_MINIMUM_BYTES, 100_000),
-        ("10k", "1", 10_000, 10_000),
-        ("-1", "5", UNLIMITED_SEGMENT_BYTES, None),
-        (str(SIZE_LIMIT_BYTES), str(COUNT_LIMIT), SIZE_LIMIT_BYTES, SIZE_LIMIT_BYTES),
-    ],
-)
-def test_sizes_of_segments_and_streams(
-    max_size: str, max_file: str, segment_bytes: int, stream_bytes: int | None
-) -> None:
-    options, mistakes = parse_options({"max-size": max_size, "max-file": max_file}, DEFAULTS)
-    assert mistakes == []
-    assert (options.segment_bytes, options.stream_bytes) == (segment_bytes, stream_bytes)
 
 
 @given(
@@ -135,7 +105,6 @@ def test_sizes_of_segments_and_streams(
     )
 )
 def test_any_options_are_read_or_told(log_opts: dict[str, str]) -> None:
-    options, mistakes = parse_options(log_opts, DEFAULTS)
+    options, mistakes = parse_options(log_opts)
     assert len(mistakes) <= len(log_opts)
-    assert options.segment_bytes >= 1
-    assert options.stream_bytes is None or options.segment_bytes <= options.stream_bytes
+    assert len(options.given) <= len(log_opts)

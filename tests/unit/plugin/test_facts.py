@@ -6,12 +6,11 @@ from logboom.options import parse_options
 from logboom.plugin.documents import parse_start_logging
 from logboom.plugin.facts import FACTS_LIMIT_BYTES, encode_facts
 from tests.support.fake_docker import container_info, go_json
-from tests.unit.options.test_options import DEFAULTS
 
 
 def facts_text(log_opts: dict[str, str], **info: Any) -> str:
     body = go_json({"File": "/f", "Info": container_info("0123456789abcdef", log_opts, **info)})
-    options, mistakes = parse_options(log_opts, DEFAULTS)
+    options, mistakes = parse_options(log_opts)
     assert mistakes == []
     return encode_facts(parse_start_logging(body).info, options)
 

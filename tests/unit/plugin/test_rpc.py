@@ -43,8 +43,8 @@ async def test_starting_attaches_and_stopping_detaches(
     assert session == {
         "file": container.file,
         "container_id": "c1",
-        "segment_bytes": 125_000,
-        "stream_bytes": 2_000_000,
+        "max_size_bytes": 1_000_000,
+        "max_file": 2,
         "max_age_s": 3600,
         "compress": False,
     }
@@ -183,7 +183,7 @@ async def test_a_mistaken_option_hides_no_log_that_is_there_already(
     with caplog.at_level(logging.WARNING, "logboom"):
         await docker.start_container("c1", {"max-sise": "1m", "max-file": "0"})
     (session,) = store.sessions.values()
-    assert session["stream_bytes"] == 100_000_000
+    assert "max_file" not in session
     assert "did you mean max-size?" in caplog.text
     assert "max-file" in caplog.text
 

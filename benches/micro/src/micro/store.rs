@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
-use logboom_core::stream::{Limits, Progress, Query};
+use logboom_core::stream::{GivenOptions, Progress, Query};
 use logboom_core::{Core, Settings};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -27,6 +27,9 @@ const READ_CHUNK_BYTES: usize = 512 << 10;
 
 /// The plugin's default.
 const PIPE_BUDGET_BYTES: u64 = 32 << 20;
+
+/// The segment size of the plugin's defaults.
+const SEGMENT_BYTES: u64 = 6_250_000;
 
 /// How often a tail or since is asked for.
 const CALLS: usize = 500;
@@ -76,11 +79,13 @@ impl Host {
         let path = self.folder.join(file.trim_start_matches('/'));
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         let fifo = File::options().read(true).write(true).open(&path)?;
-        let limits = Limits {
-            stream_bytes: None,
-            ..Limits::default()
+        // A limit that is never reached.
+        let given = GivenOptions {
+            max_size_bytes: Some(Some(SEGMENT_BYTES)),
+            max_file: Some(u64::MAX),
+            ..GivenOptions::default()
         };
-        self.core.start_session(&file, id, "{}", limits)?;
+        self.core.start_session(&file, id, "{}", given)?;
         Ok(Container {
             id: id.to_owned(),
             file,

@@ -41,6 +41,9 @@ struct Queue {
     pending: HashMap<String, (Arc<Stream>, Instant)>,
     /// New limits over all streams.
     limits: Option<StoreLimits>,
+    /// The options of streams may be others now: of those in memory, and of all the others, too.
+    heeds_options: bool,
+    looks_at_all: bool,
     is_shut_down: bool,
 }
 
@@ -124,6 +127,15 @@ impl CutterThread {
         self.bell.notify_one();
     }
 
+    /// Lets streams heed other default options: those in memory at once, and all others afterwards if `all` is set.
+    pub(super) fn heed_options(&self, all: bool) {
+        let mut queue = self.queue();
+        queue.heeds_options = true;
+        queue.looks_at_all |= all;
+        drop(queue);
+        self.bell.notify_one();
+    }
+
     /// Asks that retention makes room on a full disk; returns which question this is.
     pub(super) fn ask_for_room(&self) -> u64 {
         let queue = self.queue();
@@ -196,7 +208,7 @@ impl CutterThread {
             if queue.is_shut_down {
                 return Next::End;
             }
-            if is_busy || queue.limits.is_some() || self.is_asked() {
+            if is_busy || queue.limits.is_some() || queue.heeds_options || self.is_asked() {
                 return Next::LookAtTime;
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
@@ -287,10 +299,22 @@ impl CutterThread {
 
     /// Does a part of what the limits over all streams demand, so that no cut waits for the rest.
     fn retain(&self, retention: &mut Retention, now: Instant, tools: &mut Tools) {
-        let limits = self.queue().limits.take();
+        let mut queue = self.queue();
+        let limits = queue.limits.take();
+        let heeds_options = std::mem::take(&mut queue.heeds_options);
+        let looks_at_all = std::mem::take(&mut queue.looks_at_all);
+        drop(queue);
         let question = self.rooms_asked.load(Ordering::Relaxed);
         if let Some(limits) = limits {
             retention.set_limits(limits, now);
+        }
+        if heeds_options {
+            for stream in self.store.loaded() {
+                self.request(&stream, CutWhen::Full);
+            }
+        }
+        if looks_at_all {
+            retention.look_at_all();
         }
         retention.plan(&self.store, self.clock.now_ns(), now, self.is_asked());
         let result = retention.work(&self.store, self.clock.now_ns(), now, |stream| {

@@ -168,6 +168,11 @@ impl Intake {
         self.cutter.set_limits(limits);
     }
 
+    /// Heeds other default options: in the streams that are in use at once, and in all others afterwards if `all` is set.
+    pub fn heed_options(&self, all: bool) {
+        self.cutter.heed_options(all);
+    }
+
     /// Sends a command and waits until it is done; `None` when the reactor has ended.
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
         let (done, answer) = sync_channel(1);

@@ -106,11 +106,21 @@ impl Retention {
         self.plan_at = if self.is_scanned { now } else { self.plan_at };
     }
 
-    /// Looks at the ages that can be told from the census, the store's limit on ended streams among them.
+    /// Looks at the ages that can be told from the census, the store's limit on ended streams among them; and at all streams
+    /// if that is under way.
     fn look_at_ages(&mut self) {
         self.walk = Some(Walk {
             behind: None,
-            opens_all: false,
+            opens_all: self.walk.as_ref().is_some_and(|walk| walk.opens_all),
+        });
+    }
+
+    /// Looks at all streams, whose own limits may be others now.
+    pub(super) fn look_at_all(&mut self) {
+        self.census.forget_ages();
+        self.walk = Some(Walk {
+            behind: None,
+            opens_all: true,
         });
     }
 

@@ -109,8 +109,8 @@ fn prefix(blocks: usize) -> [u8; SKIPPABLE_PREFIX_BYTES] {
 }
 
 /// Whether a skippable frame begins as the index of so many blocks does.
-pub(crate) fn is_index_start(start: &[u8; SKIPPABLE_PREFIX_BYTES], blocks: usize) -> bool {
-    *start == prefix(blocks)
+pub(crate) fn is_index_start(start: [u8; SKIPPABLE_PREFIX_BYTES], blocks: usize) -> bool {
+    start == prefix(blocks)
 }
 
 /// The index as a skippable frame.

@@ -123,26 +123,33 @@ impl SegmentReader {
         while offset < size {
             let place = match self.place_at(offset, size)? {
                 Some(place) => place,
-                None => match self.find_block(offset, size)? {
-                    Some(place) => {
-                        blocks.extend(self.hidden(offset, blocks.last(), &place));
-                        place
-                    }
-                    None => {
-                        let is_index = self.is_index(offset, size, blocks.len())?;
-                        let is_whole = size - offset == frame_bytes(blocks.len()) as u64;
-                        return Ok(match is_index {
-                            true if is_whole => (blocks, Rest::DamagedIndex),
-                            false if !self.is_torn(offset, size)? => (blocks, Rest::Damaged),
-                            _ => (blocks, Rest::Torn),
-                        });
-                    }
-                },
+                None => {
+                    let Some(place) = self.find_block(offset, size)? else {
+                        let rest = self.rest_at(offset, size, blocks.len())?;
+                        return Ok((blocks, rest));
+                    };
+                    blocks.extend(self.hidden(offset, blocks.last(), &place));
+                    place
+                }
             };
             blocks.push(place);
             offset = place.offset + place.bytes;
         }
         Ok((blocks, Rest::Torn))
+    }
+
+    /// What an offset is the beginning of behind which no block is whole, after so many blocks.
+    fn rest_at(&self, offset: u64, size: u64, blocks: usize) -> Result<Rest> {
+        if self.is_index(offset, size, blocks)? {
+            let is_whole = size - offset == frame_bytes(blocks) as u64;
+            return Ok(if is_whole {
+                Rest::DamagedIndex
+            } else {
+                Rest::Torn
+            });
+        }
+        let is_torn = self.is_torn(offset, size)?;
+        Ok(if is_torn { Rest::Torn } else { Rest::Damaged })
     }
 
     /// The block that begins at an offset, as its header tells.
@@ -278,7 +285,7 @@ impl SegmentReader {
             return Ok(false);
         }
         self.read(&mut start, offset)?;
-        Ok(rest_bytes == index_bytes || is_index_start(&start, blocks))
+        Ok(rest_bytes == index_bytes || is_index_start(start, blocks))
     }
 
     /// Whether the file begins as every segment does, for tools that look there only.
@@ -286,12 +293,6 @@ impl SegmentReader {
         let mut preamble = [0; PREAMBLE.len()];
         self.read(&mut preamble, 0)?;
         Ok(preamble == PREAMBLE)
-    }
-
-    /// A block's bytes as they are stored.
-    pub(crate) fn read_stored(&self, place: &BlockPlace, stored: &mut Vec<u8>) -> Result<()> {
-        stored.resize(usize::try_from(place.bytes).unwrap_or(0), 0);
-        self.read(stored, place.offset)
     }
 
     /// The blocks before the first that is damaged. After a power cut a header proves nothing about what follows it.

@@ -131,6 +131,13 @@ impl Census {
         self.bytes -= before.map_or(0, |known| known.bytes);
     }
 
+    /// The streams' own limits of age are known no more.
+    pub fn forget_ages(&mut self) {
+        for known in self.streams.values_mut() {
+            known.max_age_s = UNKNOWN_AGE;
+        }
+    }
+
     /// What all of them hold.
     pub fn bytes(&self) -> u64 {
         self.bytes

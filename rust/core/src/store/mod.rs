@@ -41,7 +41,7 @@ use crate::disk::{Disk, MAX_CONTAINER_ID_BYTES, is_container_id, is_missing};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
-use crate::stream::{Boot, Session, Stream};
+use crate::stream::{Boot, DefaultOptions, Options, Session, Stream};
 use crate::sync_log::{Mark, SyncLog};
 use root::Root;
 
@@ -71,6 +71,7 @@ pub struct Store {
     data: PathBuf,
     disk: Arc<dyn Disk>,
     boot_id: BootId,
+    defaults: Arc<DefaultOptions>,
     root: Mutex<Option<Root>>,
     sync_log: Mutex<Option<SyncLog>>,
     fault: Fault,
@@ -85,6 +86,7 @@ impl Store {
             data,
             disk,
             boot_id,
+            defaults: Arc::default(),
             root: Mutex::default(),
             sync_log: Mutex::default(),
             fault: Fault::default(),
@@ -96,6 +98,16 @@ impl Store {
     /// What all files go through.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
+    }
+
+    /// The options of containers that give none.
+    pub fn default_options(&self) -> Options {
+        self.defaults.get()
+    }
+
+    /// Sets them for all streams; returns what was set before.
+    pub fn set_default_options(&self, options: Options) -> Option<Options> {
+        self.defaults.set(options)
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<String, Arc<Stream>>> {
@@ -214,6 +226,7 @@ impl Store {
             self.folder(container_id),
             Arc::clone(&self.disk),
             boot,
+            Arc::clone(&self.defaults),
             first_sequence,
         );
         let mut streams = self.streams();

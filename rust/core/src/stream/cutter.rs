@@ -284,7 +284,7 @@ impl Stream {
             counted,
         } = tools;
         builder.clear();
-        let limits = self.state().limits;
+        let limits = self.limits();
         // What is not compressed must not fill a segment many times over: the newest one stays whatever the limits say.
         let block_bytes = if limits.compress {
             BLOCK_TARGET_BYTES
@@ -470,6 +470,7 @@ impl Stream {
     }
 
     fn next_old_segment(&self, now_ns: i64) -> Option<Arc<std::path::Path>> {
+        let limits = self.limits();
         let state = self.state();
         let oldest = state.segments.front()?;
         let bytes = state
@@ -480,8 +481,8 @@ impl Stream {
             + state.uncut_bytes()
             + state.kept.bytes;
         let is_too_much =
-            state.limits.stream_bytes.is_some_and(|most| bytes > most) && state.segments.len() > 1;
-        let is_too_old = state.limits.max_age_s.is_some_and(|seconds| {
+            limits.stream_bytes.is_some_and(|most| bytes > most) && state.segments.len() > 1;
+        let is_too_old = limits.max_age_s.is_some_and(|seconds| {
             let oldest_ns = now_ns.saturating_sub(
                 i64::try_from(seconds.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX),
             );

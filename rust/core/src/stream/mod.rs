@@ -17,6 +17,7 @@ mod check;
 mod container;
 mod cutter;
 mod found;
+mod options;
 mod quarantine;
 mod reader;
 mod recover;
@@ -33,12 +34,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{Checked, Finding, Kind, LoggedBytes, check_folder};
 pub use cutter::{Counted, CutWhen, Tools};
+pub use options::{DefaultOptions, GivenOptions, Limits, Options};
 pub use reader::{Given, Progress, Query, Reader};
 pub use recover::Resumed;
 pub use repair::{mend_generation, name_generation, remake_facts, remake_segment};
 pub use retention::Footprint;
 pub(crate) use session::record_file_name;
-pub use session::{Limits, Session, SessionFacts};
+pub use session::{Session, SessionFacts};
 pub(crate) use snapshot::read_facts;
 pub use snapshot::{Description, Snapshot};
 pub use watch::Watcher;
@@ -50,6 +52,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
 use crate::segment::{BlockPlace, SegmentWriter};
+use options::Asked;
 use quarantine::Kept;
 use watch::Watch;
 
@@ -69,6 +72,7 @@ pub struct Stream {
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     boot: Boot,
+    defaults: Arc<DefaultOptions>,
     state: Mutex<State>,
     /// What only the cutter uses. Held during I/O, so neither the reactor nor a reader ever takes it.
     cutting: Mutex<Cutting>,
@@ -98,7 +102,8 @@ struct State {
     ended_sessions: Vec<Arc<Session>>,
     /// Sessions that have printed, and whose facts may not stand in the folder yet.
     unwritten_sessions: Vec<u64>,
-    limits: Limits,
+    /// What the newest session asked for.
+    asked: Asked,
     /// What lies beside the entries.
     kept: Kept,
     /// When a block was last written.
@@ -244,6 +249,7 @@ impl Stream {
         folder: PathBuf,
         disk: Arc<dyn Disk>,
         boot: Boot,
+        defaults: Arc<DefaultOptions>,
         first_sequence: u64,
     ) -> Self {
         let cut = CutPoint {
@@ -255,6 +261,7 @@ impl Stream {
             folder,
             disk,
             boot,
+            defaults,
             state: Mutex::new(State {
                 cut,
                 ..State::default()
@@ -283,7 +290,7 @@ impl Stream {
         &self.folder
     }
 
-    /// A session begins. Its limits apply to the whole stream from now on. A second beginning changes nothing.
+    /// A session begins. Its options apply to the whole stream from now on. A second beginning changes nothing.
     ///
     /// `false`: the stream was removed meanwhile; the store has another one.
     pub fn begin_session(&self, session: &Arc<Session>) -> bool {
@@ -292,7 +299,7 @@ impl Stream {
             return false;
         }
         if state.sessions.iter().all(|other| other.id != session.id) {
-            state.limits = session.facts.limits;
+            state.asked = session.facts.asked();
             state.sessions.push(Arc::clone(session));
         }
         true
@@ -359,6 +366,12 @@ impl Stream {
             }
             None => true,
         }
+    }
+
+    /// What it may hold now.
+    fn limits(&self) -> Limits {
+        let asked = self.state().asked;
+        asked.limits(&self.defaults.get())
     }
 
     /// Wakes followers; returns how many journal bytes wait for the cutter.

@@ -2,7 +2,7 @@
 //!
 //! They are no part of the stream. What they take counts as the stream's all the same.
 
-use super::{Limits, State, Stream};
+use super::{State, Stream};
 use crate::disk::{Listed, is_missing, replace_file};
 use crate::error::{Error, Result};
 use crate::journal::{DAMAGED_SUFFIX, Generation};
@@ -67,14 +67,14 @@ pub(super) fn aside_bytes<'a>(listed: impl IntoIterator<Item = &'a Listed>) -> u
     aside.map(|file| file.bytes).sum()
 }
 
-/// Which files have to go, of all in a folder.
-fn surplus(listed: &[Listed], limits: &Limits) -> Vec<String> {
+/// Which files have to go, of all in the folder of a stream that may take so many bytes.
+fn surplus(listed: &[Listed], stream_bytes: Option<u64>) -> Vec<String> {
     let mut damaged: Vec<&Listed> = listed
         .iter()
         .filter(|file| file.name.ends_with(DAMAGED_SUFFIX))
         .collect();
     damaged.sort_by_key(|file| (file.modified_ns, &file.name));
-    let allowed = limits.stream_bytes.map_or(MAX_DAMAGED_BYTES, |most| {
+    let allowed = stream_bytes.map_or(MAX_DAMAGED_BYTES, |most| {
         MAX_DAMAGED_BYTES.min(most / MAX_DAMAGED_PART)
     });
     let mut kept_bytes = 0;
@@ -130,12 +130,11 @@ impl Stream {
     /// # Errors
     /// The disk refused.
     pub(super) fn trim_damage(&self) -> Result<()> {
-        let limits = self.state().limits;
         let listed = self
             .disk
             .list(&self.folder)
             .map_err(Error::io("list", &self.folder))?;
-        let surplus = surplus(&listed, &limits);
+        let surplus = surplus(&listed, self.limits().stream_bytes);
         for name in &surplus {
             let path = self.folder.join(name);
             let removed = self.disk.remove_file(&path);
@@ -153,7 +152,6 @@ impl Stream {
 mod tests {
     use super::{MAX_DAMAGED_BYTES, MAX_DAMAGED_FILES, MAX_DAMAGED_PART, aside_bytes, surplus};
     use crate::disk::Listed;
-    use crate::stream::Limits;
 
     fn files(sizes: &[u64]) -> Vec<Listed> {
         let file = |(bytes, modified_ns): (&u64, i64)| Listed {
@@ -166,18 +164,14 @@ mod tests {
     }
 
     fn gone(sizes: &[u64], stream_bytes: Option<u64>) -> usize {
-        let limits = Limits {
-            stream_bytes,
-            ..Limits::default()
-        };
-        surplus(&files(sizes), &limits).len()
+        surplus(&files(sizes), stream_bytes).len()
     }
 
     #[test]
     fn as_many_files_as_are_allowed_stay_and_then_the_oldest_goes() {
         assert_eq!(gone(&[1; MAX_DAMAGED_FILES], None), 0);
         let listed = files(&[1; MAX_DAMAGED_FILES + 1]);
-        assert_eq!(surplus(&listed, &Limits::default()), ["999.damaged"]);
+        assert_eq!(surplus(&listed, None), ["999.damaged"]);
     }
 
     #[test]
@@ -211,7 +205,7 @@ mod tests {
                 modified_ns: 0,
             })
             .collect();
-        assert!(surplus(&listed, &Limits::default()).is_empty());
+        assert!(surplus(&listed, None).is_empty());
         assert_eq!(aside_bytes(&listed), 2 * MAX_DAMAGED_BYTES);
     }
 }

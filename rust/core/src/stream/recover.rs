@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::found::FoundSegment;
+use super::options::Asked;
 use super::quarantine::{Kept, LOST, aside_bytes};
 use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
@@ -136,10 +137,10 @@ impl Stream {
             opened.pass_over(last_block);
         }
         if let Some(facts) = file.sessions.last() {
-            opened.limits = facts.limits;
+            opened.asked = facts.asked();
         } else if file.is_damaged {
             // Nobody knows what its container asked for, so nothing is deleted for it.
-            opened.limits.stream_bytes = None;
+            opened.asked = Asked::nothing_deleted();
         }
         let mut found = Cutting::default();
         let segments = self.find_segments(&segments)?;
@@ -163,7 +164,7 @@ impl Stream {
         *state = opened;
         // Sessions may have begun while the disk refused.
         if let Some(session) = started.sessions.last() {
-            state.limits = session.facts.limits;
+            state.asked = session.facts.asked();
         }
         state.sessions = started.sessions;
         state.ended_sessions = started.ended_sessions;

@@ -96,6 +96,7 @@ impl State {
 impl Stream {
     /// What it holds; `None` while it has no folder, or when it is not open.
     pub fn footprint(&self) -> Option<Footprint> {
+        let max_age_s = self.limits().max_age_s;
         let state = self.state();
         let journals = state.chain.iter().chain(&state.torn);
         let has_folder = state.last_block.is_some()
@@ -126,7 +127,7 @@ impl Stream {
                 .front()
                 .map_or(newest_ns, |oldest| oldest.max_time_ns),
             newest_ns,
-            max_age_s: Some(state.limits.max_age_s.unwrap_or(u64::MAX)),
+            max_age_s: Some(max_age_s.unwrap_or(u64::MAX)),
         })
     }
 

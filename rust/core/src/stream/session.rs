@@ -6,29 +6,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What a container asked for, in the store's terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// A segment is sealed at this stored size.
-    pub segment_bytes: u64,
-    /// The oldest segments go above this stored size.
-    pub stream_bytes: Option<u64>,
-    /// Segments whose newest entry is older go.
-    pub max_age_s: Option<u64>,
-    /// Whether the text is compressed.
-    pub compress: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 6_250_000,
-            stream_bytes: Some(100_000_000),
-            max_age_s: None,
-            compress: true,
-        }
-    }
-}
+use super::options::{Asked, GivenOptions, Limits};
 
 /// A session's facts, as they are kept beside its FIFO and in its stream's folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,10 +19,21 @@ pub struct SessionFacts {
     pub container_id: String,
     /// When it began, in nanoseconds since the epoch.
     pub started_ns: i64,
-    /// What the container asked for.
+    /// What its options and the defaults came to when it began.
     pub limits: Limits,
+    /// Which options the container gave; `None` where an earlier version has written this, so that `limits` are all that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenOptions>,
     /// What is known of the container, as the service gave it.
     pub facts: Box<RawValue>,
+}
+
+impl SessionFacts {
+    /// Where the limits of a stream come from whose newest session this is.
+    pub(super) fn asked(&self) -> Asked {
+        self.given
+            .map_or(Asked::Limits(self.limits), Asked::Options)
+    }
 }
 
 /// A session that runs or has run under this worker.

@@ -105,7 +105,14 @@ impl Snapshot {
             .filter(|file| holds_entries(&file.name))
             .map(|file| file.bytes)
             .sum();
-        let stream = Stream::new(container_id, folder, Arc::clone(disk), Boot::default(), 0);
+        let stream = Stream::new(
+            container_id,
+            folder,
+            Arc::clone(disk),
+            Boot::default(),
+            Arc::default(),
+            0,
+        );
         *stream.state() = state;
         Ok(Some(Self {
             stream: Arc::new(stream),

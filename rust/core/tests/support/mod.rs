@@ -27,7 +27,7 @@ use std::time::Duration;
 use logboom_core::clock::Clock;
 use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
-use logboom_core::stream::{Limits, Progress, Query};
+use logboom_core::stream::{GivenOptions, Limits, Options, Progress, Query};
 use logboom_core::{Core, Settings};
 use rustix::fs::{FileType, Mode, mknodat};
 
@@ -232,9 +232,13 @@ impl Host {
     }
 
     pub fn run_with(&mut self, id: &str, limits: Limits) -> Container {
+        self.run_given(id, options_for(limits))
+    }
+
+    pub fn run_given(&mut self, id: &str, given: GivenOptions) -> Container {
         let container = self.make_fifo(id);
         self.core()
-            .start_session(&container.file, id, r#"{"name":"web"}"#, limits)
+            .start_session(&container.file, id, r#"{"name":"web"}"#, given)
             .unwrap();
         container
     }
@@ -290,6 +294,29 @@ impl Host {
         }
         panic!("{} holds {:?}", folder.display(), list(&folder));
     }
+}
+
+/// Options that come to these limits; a stream without a limit gets one that it does not reach.
+fn options_for(limits: Limits) -> GivenOptions {
+    let max_file = limits
+        .stream_bytes
+        .map_or(u64::MAX, |bytes| bytes / limits.segment_bytes);
+    let given = GivenOptions {
+        max_size_bytes: Some(Some(limits.segment_bytes)),
+        max_file: Some(max_file),
+        max_age_s: Some(limits.max_age_s),
+        compress: Some(limits.compress),
+    };
+    let found = given.over(&Options::default()).limits();
+    let stream_bytes = limits.stream_bytes.or(found.stream_bytes);
+    assert_eq!(
+        found,
+        Limits {
+            stream_bytes,
+            ..limits
+        }
+    );
+    given
 }
 
 pub fn list(folder: &Path) -> Vec<String> {
