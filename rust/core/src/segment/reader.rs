@@ -121,16 +121,14 @@ impl SegmentReader {
         let mut blocks: Vec<BlockPlace> = Vec::new();
         let mut offset = PREAMBLE.len() as u64;
         while offset < size {
-            let place = match self.place_at(offset, size)? {
-                Some(place) => place,
-                None => {
-                    let Some(place) = self.find_block(offset, size)? else {
-                        let rest = self.rest_at(offset, size, blocks.len())?;
-                        return Ok((blocks, rest));
-                    };
-                    blocks.extend(self.hidden(offset, blocks.last(), &place));
-                    place
-                }
+            let place = if let Some(place) = self.place_at(offset, size)? {
+                place
+            } else if let Some(place) = self.find_block(offset, size)? {
+                blocks.extend(self.hidden(offset, blocks.last(), &place));
+                place
+            } else {
+                let rest = self.rest_at(offset, size, blocks.len())?;
+                return Ok((blocks, rest));
             };
             blocks.push(place);
             offset = place.offset + place.bytes;
