@@ -24,7 +24,8 @@ use std::time::{Duration, SystemTime};
 
 use logboom_core::disk::Disk;
 use logboom_core::stream::{
-    Boot, CutWhen, Limits, Progress, Query, Reader, Session, SessionFacts, Stream, Tools,
+    Boot, CutWhen, GivenOptions, Limits, Progress, Query, Reader, Session, SessionFacts, Stream,
+    Tools,
 };
 use mortal::MortalDisk;
 use support::{Container, Host, Line, frame, line, list};
@@ -406,7 +407,7 @@ fn a_fifo_that_belongs_to_nobody_is_removed_when_it_is_old_and_has_no_writer() {
     assert_eq!(paths.map(|path| path.exists()), [false, true, true, true]);
     // What is held may still become a session, and one that is known goes on.
     host.core()
-        .start_session(&held.file, "held", "{}", Host::limits())
+        .start_session(&held.file, "held", "{}", GivenOptions::default())
         .unwrap();
     print(&host, &mut begun, "goes on");
     assert_eq!(texts(&host.read_all("begun")), ["goes on"]);

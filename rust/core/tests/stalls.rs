@@ -6,11 +6,15 @@ mod support;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
-use support::{Host, Line, line};
+use logboom_core::store::Store;
+use support::{Host, Line, line, list};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -19,12 +23,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct Frost {
     is_frozen: Mutex<bool>,
     thawed: Condvar,
+    waiting: AtomicU32,
 }
 
 impl Frost {
     fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let frozen = self.is_frozen.lock().unwrap();
         drop(self.thawed.wait_while(frozen, |frozen| *frozen).unwrap());
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn set(&self, is_frozen: bool) {
@@ -153,7 +160,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < DEADLINE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -193,4 +200,34 @@ fn a_disk_that_does_not_answer_is_a_fault_as_long_as_it_lasts_and_is_counted() {
     assert!(host.read_all("web") == [before, meanwhile].concat());
     let (count, seconds) = stalls(&host);
     assert!(count == 1 && seconds > 3, "{count} in {seconds} s");
+}
+
+#[test]
+fn a_stream_is_found_while_the_disk_stalls_under_the_removal_of_another() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    container.print(&[line(1, "a")]);
+    host.stop(&mut container);
+    host.wait_until(
+        |folder| list(folder).iter().all(|name| !name.ends_with(".journal")),
+        "web",
+    );
+    host.core = None;
+    let disk = FrozenDisk::default();
+    let store = Arc::new(Store::new(host.data(), Arc::new(disk.clone()), [7; 16]));
+    let stream = store.stream("web").unwrap();
+    stream.open().unwrap();
+    disk.0.set(true);
+    let removing = Arc::clone(&store);
+    let removal = thread::spawn(move || removing.remove(&stream));
+    let waiting = || disk.0.waiting.load(Ordering::Relaxed);
+    wait_until("the removal waits", || waiting() > 0);
+    let (found, finding) = channel();
+    let finder = Arc::clone(&store);
+    thread::spawn(move || found.send(finder.stream("other").is_ok()));
+    let is_found = finding.recv_timeout(DEADLINE);
+    disk.0.set(false);
+    assert!(removal.join().unwrap().unwrap());
+    assert_eq!(is_found, Ok(true));
+    assert!(!host.stream_folder("web").exists());
 }

@@ -77,6 +77,8 @@ pub struct Store {
     fault: Fault,
     is_closed: AtomicBool,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
+    /// Held while a stream is removed.
+    removing: Mutex<()>,
 }
 
 impl Store {
@@ -92,6 +94,7 @@ impl Store {
             fault: Fault::default(),
             is_closed: AtomicBool::new(false),
             streams: Mutex::default(),
+            removing: Mutex::default(),
         }
     }
 

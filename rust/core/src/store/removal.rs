@@ -11,9 +11,10 @@
 //! with the file that it has open, and passes over the others.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::Store;
+use super::root::write_first_sequence;
 use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::stream::Stream;
@@ -28,13 +29,13 @@ impl Store {
     /// # Errors
     /// The disk refused. The stream stays as it is, or only files that count for nothing are left.
     pub fn remove(&self, stream: &Arc<Stream>) -> Result<bool> {
+        // One after the other, so that what is written down only rises.
+        let _removing = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         stream.open()?;
         let Some(next_sequence) = stream.next_sequence_at_rest() else {
             return Ok(false);
         };
-        if let Some(root) = &mut *self.root() {
-            root.raise_first_sequence(next_sequence, &*self.disk)?;
-        }
+        self.raise_first_sequence(next_sequence)?;
         let folder = stream.folder();
         let removed = self.folder(&format!("{REMOVED_PREFIX}{}", stream.container_id()));
         // An earlier worker may have been killed in step 4 for the same id.
@@ -53,6 +54,24 @@ impl Store {
         drop(streams);
         remove_folder(&*self.disk, &removed)?;
         Ok(true)
+    }
+
+    /// New streams begin at `sequence` or above from now on, also those of the next worker.
+    fn raise_first_sequence(&self, sequence: u64) -> Result<()> {
+        let folder = self
+            .root()
+            .as_ref()
+            .filter(|root| root.first_sequence() < sequence)
+            .map(|root| root.folder().to_owned());
+        let Some(folder) = folder else {
+            return Ok(());
+        };
+        // Without the root's lock, for which every session waits that starts.
+        write_first_sequence(&folder, sequence, &*self.disk)?;
+        if let Some(root) = &mut *self.root() {
+            root.raise_first_sequence(sequence);
+        }
+        Ok(())
     }
 
     /// Removes a stream that has nothing left.

@@ -89,14 +89,9 @@ impl Root {
         self.first_sequence
     }
 
-    /// New streams begin at `sequence` or above from now on.
-    pub(super) fn raise_first_sequence(&mut self, sequence: u64, disk: &dyn Disk) -> Result<()> {
-        if sequence <= self.first_sequence {
-            return Ok(());
-        }
-        write_first_sequence(&self.folder, sequence, disk)?;
-        self.first_sequence = sequence;
-        Ok(())
+    /// New streams begin at `sequence` or above from now on, which is written down already.
+    pub(super) fn raise_first_sequence(&mut self, sequence: u64) {
+        self.first_sequence = self.first_sequence.max(sequence);
     }
 }
 
