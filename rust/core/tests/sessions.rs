@@ -396,7 +396,7 @@ fn damage_counts_as_part_of_its_stream_and_goes_with_it() {
     let mut host = Host::new();
     host.core().set_store_limits(StoreLimits::default());
     let mut container = host.run("web");
-    container.write(&[0xff; 30_000]);
+    container.write(&vec![0xff; 30_000]);
     host.stop(&mut container);
     // The damage itself is in the file, and only a line about it in the segment.
     host.wait_until(|_| statistic(&host, "store_bytes") > 30_000, "web");
