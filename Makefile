@@ -16,6 +16,9 @@ MINUTES ?= 10
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
+# What logboom says it was built from.
+export LOGBOOM_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
+
 SETUP := packaging/setup.sh
 VENV := .venv/bin
 export PATH := $(CURDIR)/$(VENV):$(PATH)

@@ -25,11 +25,15 @@ __all__ = [
     "StoreView",
     "Stream",
     "Watchdog",
+    "commit",
     "version",
 ]
 
 def version() -> str:
     """The version of the core, which is that of the whole project."""
+
+def commit() -> str:
+    """The commit that this was built from, with ``-dirty`` behind it where files were changed; ``unknown`` outside a repository."""
 
 class LogboomError(Exception):
     """Base of everything the core raises."""
@@ -54,7 +58,14 @@ class Store:
     """All streams of one data folder, and the intake that fills them."""
 
     @staticmethod
-    def open(*, data: str, fifo_root: str, block_seconds: int, pipe_budget_bytes: int) -> Store:
+    def open(
+        *,
+        data: str,
+        fifo_root: str,
+        block_seconds: int,
+        pipe_budget_bytes: int,
+        named_containers: int,
+    ) -> Store:
         """Start the intake and find the running sessions again. *May block.*
 
         A data folder that cannot be used is no error here: containers must start and be read from whatever its
@@ -65,6 +76,7 @@ class Store:
             fifo_root: put before every path that dockerd names (``""`` in the plugin).
             block_seconds: a quiet session's journal is compressed after this many seconds.
             pipe_budget_bytes: how much all FIFOs together may hold above the kernel's default of 64 KiB each.
+            named_containers: how many containers' names ``traffic`` tells apart.
 
         Raises:
             StorageError: no thread, eventfd or epoll instance could be made.
@@ -194,6 +206,12 @@ class Store:
         beside it.
         """
 
+    def faults(self) -> list[tuple[str, str]]:
+        """All that ``fault`` could tell, each with its name: ``disk-stalled``, ``store``, ``intake``, ``session-records``, ``newer-format``."""
+
+    def folder(self) -> str:
+        """The folder that the store is in: the data folder, or the one beside it when that is of a newer version."""
+
     def stall_seconds(self) -> int | None:
         """How long the disk has not answered the intake, once that is over two seconds; ``None``: it answers.
 
@@ -202,6 +220,20 @@ class Store:
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start of this worker, by metric name without its prefix."""
+
+    def traffic(self) -> list[tuple[str | None, int, int]]:
+        """Entries and frame bytes that came out of FIFOs since the start of this worker, by the container's name.
+
+        Without a name: those of all others. When there are more names than ``named_containers``, one that no session has any more makes room, and
+        what it has counted goes to the others.
+        """
+
+    def sync_durations(self) -> tuple[list[tuple[float, int]], float]:
+        """How long syncs of files and folders took since the start of this worker.
+
+        Returns:
+            Upper bounds in seconds, the last one infinite, each with how many were within it and not within the one before; and the sum of all.
+        """
 
     def close(self) -> None:
         """Take what is in the FIFOs, compress and sync all, end the threads. Sessions stay attachable. *May block.*

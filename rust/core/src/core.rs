@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::disk::{Disk, Stalls, SystemDisk, WatchedDisk};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::intake::{CutterSettings, Intake, find_fifo, open_fifo, remove_orphan};
+use crate::intake::{CutterSettings, Intake, Traffic, find_fifo, open_fifo, remove_orphan};
 use crate::journal::BootId;
 use crate::replay::Replay;
-use crate::stats::Counters;
+use crate::stats::{Counters, Durations};
 use crate::store::{
     Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records, record_folder,
     remove_record, write_record,
@@ -42,6 +42,8 @@ pub struct Settings {
     pub block_after: Duration,
     /// What all FIFOs together may hold above the kernel's default.
     pub pipe_budget_bytes: u64,
+    /// How many containers' names have counters of their own.
+    pub named_containers: usize,
     /// The time.
     pub clock: Clock,
 }
@@ -54,6 +56,7 @@ pub struct Core {
     intake: Intake,
     counters: Arc<Counters>,
     stalls: Arc<Stalls>,
+    syncs: Arc<Durations>,
     /// Sessions can be written down and found again.
     record_fault: Fault,
     is_closed: AtomicBool,
@@ -99,7 +102,8 @@ impl Core {
     /// No thread or file descriptor is left.
     pub fn open_on(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
         let boot_id = boot_id(&*disk)?;
-        let disk = Arc::new(WatchedDisk(disk));
+        let syncs = Arc::new(Durations::default());
+        let disk = Arc::new(WatchedDisk::new(disk, Arc::clone(&syncs)));
         let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
         let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
@@ -112,6 +116,7 @@ impl Core {
             Arc::clone(&counters),
             &stalls,
             settings.pipe_budget_bytes,
+            settings.named_containers,
             cutter,
         )?;
         let core = Self {
@@ -120,6 +125,7 @@ impl Core {
             intake,
             counters,
             stalls,
+            syncs,
             record_fault: Fault::default(),
             is_closed: AtomicBool::new(false),
         };
@@ -313,15 +319,35 @@ impl Core {
         }
     }
 
-    /// What keeps entries from being stored or read, or sessions from being found again, as a sentence.
+    /// The first of `faults`, as a sentence.
     pub fn fault(&self) -> Option<String> {
-        self.stall_seconds()
-            .map(|seconds| format!("the disk has not answered for {seconds} s"))
-            .or_else(|| self.store.fault())
-            .or_else(|| self.intake.fault())
-            .or_else(|| self.record_fault.get())
+        self.faults()
+            .into_iter()
+            .next()
+            .map(|(_, sentence)| sentence)
+    }
+
+    /// What keeps entries from being stored or read, or sessions from being found again: each with its name and a sentence.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let stall = self
+            .stall_seconds()
+            .map(|seconds| format!("the disk has not answered for {seconds} s"));
+        [
+            ("disk-stalled", stall),
+            ("store", self.store.fault()),
+            ("intake", self.intake.fault()),
+            ("session-records", self.record_fault.get()),
             // The last: it stays, and must hide nothing that comes and goes.
-            .or_else(|| self.store.newer())
+            ("newer-format", self.store.newer()),
+        ]
+        .into_iter()
+        .filter_map(|(name, fault)| fault.map(|sentence| (name, sentence)))
+        .collect()
+    }
+
+    /// The folder that the store is in; the data folder until it could be opened.
+    pub fn folder(&self) -> &Path {
+        self.store.opened_folder().unwrap_or(&self.settings.data)
     }
 
     /// How long the disk has not answered the intake; `None`: it does.
@@ -342,6 +368,16 @@ impl Core {
             counter.store(value, Ordering::Relaxed);
         }
         self.counters.snapshot()
+    }
+
+    /// What came from whom since the start.
+    pub fn traffic(&self) -> &Traffic {
+        self.intake.traffic()
+    }
+
+    /// How long each sync has taken since the start.
+    pub fn syncs(&self) -> &Durations {
+        &self.syncs
     }
 
     /// Takes what all FIFOs hold, cuts and syncs it, and ends the threads. Sessions stay for the next worker.

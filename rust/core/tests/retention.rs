@@ -53,6 +53,7 @@ fn start(host: &mut Host, clock: &Arc<AtomicI64>, disk: Arc<dyn Disk>) {
         fifo_root: host.folder.path().to_owned(),
         block_after: Duration::from_secs(300),
         pipe_budget_bytes: 8 << 20,
+        named_containers: 100,
         clock: Clock::Manual(Arc::clone(clock)),
     };
     host.core = Some(Core::open_on(settings, disk).unwrap());

@@ -5,14 +5,15 @@
 //! requests wait in the socket's queue instead of failing. It starts the worker with that socket as
 //! file descriptor 3, and starts it again when it dies.
 //!
-//! One thread, no files, no protocol. `arguments` says what to run, `socket` listens, `worker` starts
-//! and reaps processes, `backoff` says when to try again, `signals` is the only thing it waits on,
+//! One thread, no files, no protocol. `arguments` says what to run, `socket` listens, `keeper` is where a
+//! worker leaves what the next one is to have, `worker` starts and reaps processes, `backoff` says when to try again, `signals` is the only thing it waits on,
 //! `report` writes to stderr, `supervisor` is the loop over all of them.
 
 use std::process::ExitCode;
 
 mod arguments;
 mod backoff;
+mod keeper;
 mod report;
 mod signals;
 mod socket;

@@ -8,6 +8,7 @@ use rustix::process::{Signal, set_child_subreaper};
 
 use crate::arguments::Arguments;
 use crate::backoff::Backoff;
+use crate::keeper::Keeper;
 use crate::report::Report;
 use crate::signals;
 use crate::socket::Socket;
@@ -36,17 +37,27 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     /// `None` until it could be bound.
     socket: Option<Socket>,
+    /// `None`: it could not be made, and what a worker listens on by itself ends with it.
+    keeper: Option<Keeper>,
+    /// How many workers have been started.
+    starts: u64,
     state: State,
 }
 
 impl Supervisor {
-    pub(crate) fn new(arguments: Arguments, report: Report) -> Self {
+    pub(crate) fn new(arguments: Arguments, mut report: Report) -> Self {
+        let keeper = Keeper::new();
+        if let Err(cause) = &keeper {
+            report.say(&format!("nothing can be kept for the next worker: {cause}"));
+        }
         let state = State::Waiting(Instant::now());
         Self {
             arguments,
             report,
             backoff: Backoff::default(),
             socket: None,
+            keeper: keeper.ok(),
+            starts: 0,
             state,
         }
     }
@@ -116,7 +127,14 @@ impl Supervisor {
             None => Socket::listen(&self.arguments.socket)?,
         };
         let socket = self.socket.insert(socket);
-        Worker::start(&self.arguments, socket.listener.as_fd())
+        let worker = Worker::start(
+            &self.arguments,
+            socket.listener.as_fd(),
+            self.keeper.as_ref(),
+            self.starts,
+        )?;
+        self.starts += 1;
+        Ok(worker)
     }
 
     fn retry(&mut self, fault: &str, lived: Duration) {

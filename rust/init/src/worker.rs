@@ -15,10 +15,14 @@ use rustix::process::{
 };
 
 use crate::arguments::Arguments;
+use crate::keeper::{self, Keeper};
 use crate::signals;
 
 /// Where the worker finds the listening socket.
 const SOCKET_DESCRIPTOR: RawFd = 3;
+
+/// Tells the worker how many there have been before it.
+const RESTARTS_VARIABLE: &str = "SUPERVISOR_RESTARTS";
 
 /// A worker that has started and has not been reaped, so that its process id is still its own.
 #[derive(Debug)]
@@ -28,21 +32,31 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the program with the socket as file descriptor 3.
-    pub(crate) fn start(arguments: &Arguments, socket: BorrowedFd<'_>) -> Result<Self, String> {
+    /// Starts the program with the socket as file descriptor 3, and the keeper's ends as they are.
+    pub(crate) fn start(
+        arguments: &Arguments,
+        socket: BorrowedFd<'_>,
+        keeper: Option<&Keeper>,
+        restarts: u64,
+    ) -> Result<Self, String> {
         let supervisor = getpid();
         // An owned duplicate would have to live as long as the closure; the number is enough, because
         // the socket stays open for ever.
         let socket = socket.as_raw_fd();
         let mut command = Command::new(&arguments.program);
         command.args(&arguments.operands);
+        command.env(RESTARTS_VARIABLE, restarts.to_string());
+        let kept = keeper.map(Keeper::descriptors);
+        if let Some([one, other]) = kept {
+            command.env(keeper::VARIABLE, format!("{one},{other}"));
+        }
         #[expect(
             unsafe_code,
             reason = "these things can only be done between fork and exec"
         )]
         // SAFETY: the closure makes system calls only; it neither allocates nor takes a lock.
         unsafe {
-            command.pre_exec(move || prepare(supervisor, socket));
+            command.pre_exec(move || prepare(supervisor, socket, kept));
         }
         let fault = |cause: &dyn fmt::Display| {
             format!(
@@ -70,7 +84,7 @@ impl Worker {
 }
 
 /// Runs in the new process before it becomes the worker.
-fn prepare(supervisor: Pid, socket: RawFd) -> io::Result<()> {
+fn prepare(supervisor: Pid, socket: RawFd, kept: Option<[RawFd; 2]>) -> io::Result<()> {
     // Two workers must never be alive, so none may outlive the supervisor that could start another.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(supervisor) {
@@ -86,6 +100,14 @@ fn prepare(supervisor: Pid, socket: RawFd) -> io::Result<()> {
         } else if libc::dup2(socket, SOCKET_DESCRIPTOR) < 0 {
             return Err(io::Error::last_os_error());
         }
+    }
+    for descriptor in kept.into_iter().flatten() {
+        #[expect(unsafe_code, reason = "the keeper's ends are named by their numbers")]
+        // SAFETY: the keeper is open in the supervisor for ever, hence here.
+        fcntl_setfd(
+            unsafe { BorrowedFd::borrow_raw(descriptor) },
+            FdFlags::empty(),
+        )?;
     }
     Ok(())
 }

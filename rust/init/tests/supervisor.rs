@@ -36,6 +36,7 @@ except OSError:
 signal.signal(signal.SIGHUP, lambda *_: open(folder + "/hup", "w"))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 listener = socket.socket(fileno=3)
+put, take = (socket.socket(fileno=int(number)) for number in os.environ["SUPERVISOR_KEEPER"].split(","))
 while True:
     connection, _ = listener.accept()
     with connection:
@@ -44,6 +45,21 @@ while True:
             os._exit(3)
         if asked == b"ignore TERM":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if asked == b"restarts":
+            connection.sendall(os.environ["SUPERVISOR_RESTARTS"].encode())
+            continue
+        if asked == b"keep":
+            kept = socket.socket(socket.AF_UNIX)
+            kept.bind(folder + "/kept")
+            kept.listen()
+            socket.send_fds(put, [b"a note"], [kept.fileno()])
+            kept.close()
+        if asked == b"answer on what is kept":
+            note, descriptors, _, _ = socket.recv_fds(take, 100, 1, socket.MSG_DONTWAIT)
+            socket.send_fds(put, [note], descriptors)
+            kept, _ = socket.socket(fileno=descriptors[0]).accept()
+            kept.sendall(note)
+            kept.close()
         if asked == b"leave an orphan":
             subprocess.run(["sh", "-c", "sleep 0.01 & echo $! > " + folder + "/orphan"])
         connection.sendall(b"%d" % os.getpid())
@@ -199,6 +215,30 @@ fn a_worker_that_ends_by_itself_is_started_again() {
         said.contains(&format!("worker {first} ended with status 3 after")),
         "{said}"
     );
+}
+
+#[test]
+fn what_a_worker_leaves_in_the_keeper_outlives_it_and_every_later_one_finds_it() {
+    let supervisor = Supervisor::with_worker();
+    supervisor.ask("keep");
+    for _ in 0..3 {
+        supervisor.ask("die");
+        // Nobody accepts, but the socket listens all the time.
+        let mut waiting = UnixStream::connect(supervisor.path("kept")).unwrap();
+        supervisor.ask("answer on what is kept");
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "a note");
+    }
+}
+
+#[test]
+fn each_worker_knows_how_many_there_were_before_it() {
+    let supervisor = Supervisor::with_worker();
+    for restarts in ["0", "1", "2"] {
+        assert_eq!(supervisor.ask("restarts"), restarts);
+        supervisor.ask("die");
+    }
 }
 
 #[test]

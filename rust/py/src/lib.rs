@@ -30,4 +30,9 @@ mod _core {
     fn version() -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
+
+    #[pyo3::pyfunction]
+    fn commit() -> &'static str {
+        option_env!("LOGBOOM_COMMIT").unwrap_or("unknown")
+    }
 }

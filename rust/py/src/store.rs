@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logboom_core::clock::Clock;
+use logboom_core::stats::DURATION_BOUNDS;
 use logboom_core::store::StoreLimits;
 use logboom_core::stream::{GivenOptions, Options, Query};
 use logboom_core::{Core, Settings};
@@ -33,13 +34,14 @@ pub(crate) struct Store(Core);
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (*, data, fifo_root, block_seconds, pipe_budget_bytes))]
+    #[pyo3(signature = (*, data, fifo_root, block_seconds, pipe_budget_bytes, named_containers))]
     fn open(
         py: Python<'_>,
         data: PathBuf,
         fifo_root: PathBuf,
         block_seconds: u64,
         pipe_budget_bytes: u64,
+        named_containers: usize,
     ) -> PyResult<Self> {
         let settings = Settings {
             data,
@@ -47,6 +49,7 @@ impl Store {
             fifo_root: PathBuf::from("/").join(fifo_root),
             block_after: Duration::from_secs(block_seconds),
             pipe_budget_bytes,
+            named_containers,
             clock: Clock::System,
         };
         py.detach(|| Core::open(settings))
@@ -167,12 +170,31 @@ impl Store {
         self.0.fault()
     }
 
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        self.0.faults()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.0.folder().to_owned()
+    }
+
     fn stall_seconds(&self) -> Option<u64> {
         self.0.stall_seconds()
     }
 
     fn statistics(&self) -> HashMap<&'static str, u64> {
         self.0.statistics().into_iter().collect()
+    }
+
+    fn traffic(&self) -> Vec<(Option<String>, u64, u64)> {
+        self.0.traffic().snapshot()
+    }
+
+    fn sync_durations(&self) -> (Vec<(f64, u64)>, f64) {
+        let (counts, total) = self.0.syncs().snapshot();
+        let bounds = DURATION_BOUNDS.iter().map(Duration::as_secs_f64);
+        let buckets = bounds.chain([f64::INFINITY]).zip(counts).collect();
+        (buckets, total.as_secs_f64())
     }
 
     fn close(&self, py: Python<'_>) {

@@ -64,6 +64,7 @@ impl Host {
             fifo_root: folder.clone(),
             block_after: Duration::from_secs(300),
             pipe_budget_bytes: PIPE_BUDGET_BYTES,
+            named_containers: 100,
             clock: Clock::System,
         })?;
         Ok(Self {

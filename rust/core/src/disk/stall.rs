@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Disk, DiskFile, Listed, OpenMode};
+use crate::stats::Durations;
 
 /// A call that takes longer is a stall. A disk that is only busy answers sooner.
 const STALL_AFTER: Duration = Duration::from_secs(2);
@@ -170,78 +171,101 @@ fn watch<T>(call: impl FnOnce() -> T) -> T {
     })
 }
 
-/// A disk whose calls are watched when a watched thread makes them.
+/// A disk whose calls are watched when a watched thread makes them, and whose syncs are timed whoever makes them.
 #[derive(Debug)]
-pub struct WatchedDisk(pub Arc<dyn Disk>);
+pub struct WatchedDisk {
+    disk: Arc<dyn Disk>,
+    syncs: Arc<Durations>,
+}
+
+impl WatchedDisk {
+    /// Watches a disk; `syncs` learns how long each sync of a file or folder took.
+    pub fn new(disk: Arc<dyn Disk>, syncs: Arc<Durations>) -> Self {
+        Self { disk, syncs }
+    }
+}
 
 #[derive(Debug)]
-struct WatchedFile(Box<dyn DiskFile>);
+struct WatchedFile {
+    file: Box<dyn DiskFile>,
+    syncs: Arc<Durations>,
+}
+
+fn time<T>(syncs: &Durations, sync: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let answer = watch(sync);
+    syncs.note(begun.elapsed());
+    answer
+}
 
 impl Disk for WatchedDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let file = watch(|| self.0.open(path, mode))?;
-        Ok(Box::new(WatchedFile(file)))
+        let file = watch(|| self.disk.open(path, mode))?;
+        Ok(Box::new(WatchedFile {
+            file,
+            syncs: Arc::clone(&self.syncs),
+        }))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        watch(|| self.0.create_folder(path))
+        watch(|| self.disk.create_folder(path))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        watch(|| self.0.list(path))
+        watch(|| self.disk.list(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        watch(|| self.0.rename(from, to))
+        watch(|| self.disk.rename(from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        watch(|| self.0.remove_file(path))
+        watch(|| self.disk.remove_file(path))
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        watch(|| self.0.remove_folder(path))
+        watch(|| self.disk.remove_folder(path))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        watch(|| self.0.sync_folder(path))
+        time(&self.syncs, || self.disk.sync_folder(path))
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        watch(|| self.0.free_bytes(path))
+        watch(|| self.disk.free_bytes(path))
     }
 }
 
 impl DiskFile for WatchedFile {
     fn bytes(&self) -> io::Result<u64> {
-        watch(|| self.0.bytes())
+        watch(|| self.file.bytes())
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        watch(|| self.0.read_exact_at(buffer, offset))
+        watch(|| self.file.read_exact_at(buffer, offset))
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        watch(|| self.0.write_all_at(bytes, offset))
+        watch(|| self.file.write_all_at(bytes, offset))
     }
 
     fn splice_from(&self, pipe: BorrowedFd<'_>, offset: u64, most: usize) -> io::Result<usize> {
-        watch(|| self.0.splice_from(pipe, offset, most))
+        watch(|| self.file.splice_from(pipe, offset, most))
     }
 
     fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
-        watch(|| self.0.reserve(offset, bytes))
+        watch(|| self.file.reserve(offset, bytes))
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
-        watch(|| self.0.truncate(bytes))
+        watch(|| self.file.truncate(bytes))
     }
 
     fn lock(&self) -> io::Result<bool> {
-        watch(|| self.0.lock())
+        watch(|| self.file.lock())
     }
 
     fn sync(&self) -> io::Result<()> {
-        watch(|| self.0.sync())
+        time(&self.syncs, || self.file.sync())
     }
 }

@@ -11,6 +11,7 @@ use super::dropped::Dropped;
 use super::fifo::{probe, unlink_fifo};
 use super::pipe::{PipeBudget, PipeSize};
 use super::room::Room;
+use super::traffic::{Received, Traffic};
 use crate::block::BLOCK_TARGET_BYTES;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) cutter: Arc<CutterThread>,
     pub(super) counters: Arc<Counters>,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) fault: Arc<Fault>,
     pub(super) budget: PipeBudget,
     /// Memory for reading back what was taken.
@@ -51,6 +53,7 @@ pub(super) struct Attached {
     fifo: OwnedFd,
     fifo_path: PathBuf,
     pipe: PipeSize,
+    received: Arc<Received>,
     sink: Sink,
     /// What an earlier worker left of the session is known.
     is_resumed: bool,
@@ -74,6 +77,7 @@ impl Attached {
             // An earlier worker may have left journal bytes.
             shared.cutter.note(stream, now);
         }
+        let received = shared.traffic.counter(&session.facts.facts);
         let sink = Sink::Idle(Resumed::default());
         Self {
             session,
@@ -81,6 +85,7 @@ impl Attached {
             fifo,
             fifo_path,
             pipe,
+            received,
             sink,
             is_resumed: false,
             taken_at: now,
@@ -217,6 +222,7 @@ impl Attached {
             self.taken_at,
         );
         add(&shared.counters.intake_bytes_total, taken_bytes as u64);
+        self.received.add_bytes(taken_bytes as u64);
         self.publish(shared);
     }
 
@@ -228,6 +234,7 @@ impl Attached {
             Ok(0) => {}
             Ok(entries) => {
                 add(&shared.counters.intake_entries_total, entries);
+                self.received.add_entries(entries);
                 self.tell(shared);
             }
             Err(error) => {

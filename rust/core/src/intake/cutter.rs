@@ -338,8 +338,14 @@ impl CutterThread {
             deleted.segments,
         );
         add(&self.counters.retention_deleted_bytes_total, deleted.bytes);
-        let (bytes, count) = retention.held();
-        self.counters.store_bytes.store(bytes, Ordering::Relaxed);
-        self.counters.store_streams.store(count, Ordering::Relaxed);
+        let held = retention.held(now);
+        for (gauge, value) in [
+            (&self.counters.store_bytes, held.bytes),
+            (&self.counters.store_streams, held.streams),
+            (&self.counters.store_segments, held.segments),
+            (&self.counters.store_oldest_seconds, held.oldest_s),
+        ] {
+            gauge.store(value, Ordering::Relaxed);
+        }
     }
 }

@@ -16,6 +16,7 @@ mod pipe;
 mod reactor;
 mod retention;
 mod room;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +29,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 pub use cutter::CutterSettings;
 pub use fifo::{find_fifo, open_fifo, remove_orphan};
+pub use traffic::{Received, Traffic};
 
 use crate::clock::Clock;
 use crate::disk::Stalls;
@@ -110,6 +112,7 @@ pub struct Intake {
     inbox: Arc<Inbox>,
     cutter: Arc<CutterThread>,
     fault: Arc<Fault>,
+    traffic: Arc<Traffic>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -124,6 +127,7 @@ impl Intake {
         counters: Arc<Counters>,
         stalls: &Arc<Stalls>,
         pipe_budget_bytes: u64,
+        most_names: usize,
         settings: CutterSettings,
     ) -> Result<Self> {
         let failed = |source| Error::io("start", Path::new("the intake"))(source);
@@ -135,11 +139,13 @@ impl Intake {
             settings,
         ));
         let fault = Arc::new(Fault::default());
+        let traffic = Arc::new(Traffic::new(most_names));
         let shared = Shared {
             store,
             clock,
             cutter: Arc::clone(&cutter),
             counters,
+            traffic: Arc::clone(&traffic),
             fault: Arc::clone(&fault),
             budget: PipeBudget::new(pipe_budget_bytes),
             chunk: Vec::new(),
@@ -154,6 +160,7 @@ impl Intake {
             inbox,
             cutter,
             fault,
+            traffic,
             threads: Mutex::new(threads),
         })
     }
@@ -161,6 +168,11 @@ impl Intake {
     /// Why entries are being dropped, or not compressed.
     pub fn fault(&self) -> Option<String> {
         self.fault.get().or_else(|| self.cutter.fault())
+    }
+
+    /// What came from whom.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Sets the limits over all streams.

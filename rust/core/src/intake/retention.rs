@@ -22,6 +22,9 @@ const AGE_EVERY_NS: u64 = 3_600_000_000_000;
 /// How often the free space is looked at.
 const FREE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often the oldest entry is looked for, since all streams are asked.
+const OLDEST_EVERY: Duration = Duration::from_secs(10);
+
 /// After a disk that refused, or a plan that was not enough, nothing is planned for so long.
 const HOLD_OFF: Duration = Duration::from_secs(5);
 
@@ -36,6 +39,16 @@ const ROOM_BYTES: u64 = 16 << 20;
 pub(super) struct Deleted {
     pub(super) segments: u64,
     pub(super) bytes: u64,
+}
+
+/// What all streams hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Total {
+    pub(super) bytes: u64,
+    pub(super) streams: u64,
+    pub(super) segments: u64,
+    /// When the newest entry of the oldest segment came; 0 where there is none.
+    pub(super) oldest_s: u64,
 }
 
 /// The budget of one plan, and whose the places in it are.
@@ -73,6 +86,9 @@ pub(super) struct Retention {
     /// When the free space is looked at next, and when something is planned next.
     free_at: Instant,
     plan_at: Instant,
+    /// When the newest entry of the oldest segment came, and when that is looked for again.
+    oldest_s: u64,
+    oldest_at: Instant,
     error: Option<Error>,
     deleted: Deleted,
 }
@@ -91,6 +107,8 @@ impl Retention {
             aged_ns: now_ns,
             free_at: now,
             plan_at: now,
+            oldest_s: 0,
+            oldest_at: now,
             error: None,
             deleted: Deleted::default(),
         }
@@ -133,9 +151,18 @@ impl Retention {
         }
     }
 
-    /// Bytes and number of all streams.
-    pub(super) fn held(&self) -> (u64, u64) {
-        (self.census.bytes(), self.census.count() as u64)
+    /// What all streams hold.
+    pub(super) fn held(&mut self, now: Instant) -> Total {
+        if self.is_scanned && now >= self.oldest_at {
+            self.oldest_at = now + OLDEST_EVERY;
+            self.oldest_s = self.census.oldest_s().unwrap_or(0).into();
+        }
+        Total {
+            bytes: self.census.bytes(),
+            streams: self.census.count() as u64,
+            segments: self.census.segment_count(),
+            oldest_s: self.oldest_s,
+        }
     }
 
     /// What has gone since the last call.

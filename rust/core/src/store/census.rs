@@ -115,6 +115,7 @@ impl Known {
 pub struct Census {
     streams: BTreeMap<PackedId, Known>,
     bytes: u64,
+    segment_count: u64,
 }
 
 impl Census {
@@ -123,12 +124,17 @@ impl Census {
         let id = PackedId::new(id);
         let before = match found {
             Some(found) => {
-                self.bytes += found.bytes;
-                self.streams.insert(id, Known::new(found))
+                let known = Known::new(found);
+                self.bytes += known.bytes;
+                self.segment_count += u64::from(known.segment_count);
+                self.streams.insert(id, known)
             }
             None => self.streams.remove(&id),
         };
-        self.bytes -= before.map_or(0, |known| known.bytes);
+        if let Some(before) = before {
+            self.bytes -= before.bytes;
+            self.segment_count -= u64::from(before.segment_count);
+        }
     }
 
     /// The streams' own limits of age are known no more.
@@ -141,6 +147,17 @@ impl Census {
     /// What all of them hold.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How many segments that are.
+    pub fn segment_count(&self) -> u64 {
+        self.segment_count
+    }
+
+    /// When the newest entry of the oldest segment of all came; every stream is asked.
+    pub fn oldest_s(&self) -> Option<u32> {
+        let holding = self.streams.values().filter(|known| known.bytes > 0);
+        holding.map(|known| known.oldest_s).min()
     }
 
     /// How many there are.
@@ -253,15 +270,42 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_follows_every_change() {
+    fn the_sums_follow_every_change() {
+        let segments = |bytes, segment_count| Footprint {
+            segment_count,
+            ..holding(bytes)
+        };
         let mut census = Census::default();
-        census.set("a", Some(&holding(10)));
-        census.set("b", Some(&holding(5)));
-        census.set("a", Some(&holding(7)));
-        assert_eq!((census.bytes(), census.count()), (12, 2));
+        census.set("a", Some(&segments(10, 1)));
+        census.set("b", Some(&segments(5, 2)));
+        census.set("a", Some(&segments(7, 4)));
+        assert_eq!(
+            (census.bytes(), census.segment_count(), census.count()),
+            (12, 6, 2)
+        );
         census.set("a", None);
         census.set("c", None);
-        assert_eq!((census.bytes(), census.count()), (5, 1));
+        assert_eq!(
+            (census.bytes(), census.segment_count(), census.count()),
+            (5, 2, 1)
+        );
+    }
+
+    #[test]
+    fn the_oldest_is_that_of_a_stream_that_holds_something() {
+        let from = |bytes, seconds| Footprint {
+            oldest_ns: seconds * SECOND_NS,
+            ..holding(bytes)
+        };
+        let mut census = Census::default();
+        assert_eq!(census.oldest_s(), None);
+        census.set("empty", Some(&from(0, 1)));
+        assert_eq!(census.oldest_s(), None);
+        census.set("a", Some(&from(1, 9)));
+        census.set("b", Some(&from(1, 5)));
+        assert_eq!(census.oldest_s(), Some(5));
+        census.set("b", None);
+        assert_eq!(census.oldest_s(), Some(9));
     }
 
     #[test]

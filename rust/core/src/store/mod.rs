@@ -24,9 +24,9 @@ mod verify;
 mod view;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use budget::{Budget, Held};
 pub use census::{Census, PackedId, Scan};
@@ -65,6 +65,13 @@ pub fn check_container_id(container_id: &str) -> Result<()> {
     ))
 }
 
+/// What is known once the store has been opened.
+#[derive(Debug)]
+struct Opened {
+    folder: PathBuf,
+    newer: Option<String>,
+}
+
 /// Which streams there are.
 #[derive(Debug)]
 pub struct Store {
@@ -73,6 +80,8 @@ pub struct Store {
     boot_id: BootId,
     defaults: Arc<DefaultOptions>,
     root: Mutex<Option<Root>>,
+    /// Of the root, for those who must not wait for who holds it during I/O.
+    opened: OnceLock<Opened>,
     sync_log: Mutex<Option<SyncLog>>,
     fault: Fault,
     is_closed: AtomicBool,
@@ -90,6 +99,7 @@ impl Store {
             boot_id,
             defaults: Arc::default(),
             root: Mutex::default(),
+            opened: OnceLock::new(),
             sync_log: Mutex::default(),
             fault: Fault::default(),
             is_closed: AtomicBool::new(false),
@@ -149,7 +159,12 @@ impl Store {
         }
         let opened = self.open_root();
         self.fault.note(&opened);
-        *root = Some(opened?);
+        let found = opened?;
+        self.opened.get_or_init(|| Opened {
+            folder: found.folder().to_owned(),
+            newer: found.newer(),
+        });
+        *root = Some(found);
         Ok(())
     }
 
@@ -188,7 +203,12 @@ impl Store {
 
     /// Says that a newer version has written the data folder, and where entries are kept meanwhile.
     pub fn newer(&self) -> Option<String> {
-        self.root().as_ref().and_then(Root::newer)
+        self.opened.get().and_then(|opened| opened.newer.clone())
+    }
+
+    /// The folder that everything is in: the data folder, or the one beside it; `None` until it could be opened.
+    pub fn opened_folder(&self) -> Option<&Path> {
+        self.opened.get().map(|opened| &*opened.folder)
     }
 
     /// Whether a container has a folder.

@@ -204,6 +204,7 @@ impl Host {
             fifo_root: self.folder.path().to_owned(),
             block_after: Duration::from_secs(300),
             pipe_budget_bytes: 8 << 20,
+            named_containers: 100,
             clock: Clock::System,
         };
         self.core = Some(Core::open_on(settings, disk).unwrap());
