@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +27,14 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
+def unused_port() -> int:
+    """Of TCP on this machine, given out by the kernel a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
 def store() -> FakeStore:
     return FakeStore()
 
@@ -33,6 +42,8 @@ def store() -> FakeStore:
 @pytest.fixture
 async def service(folder: Path, store: FakeStore) -> AsyncIterator[Service]:
     """The service in this process, on a socket, over the store in memory."""
+    store.folder_path = folder / "data"
+    (folder / "data").mkdir()
     given = {
         "data": str(folder / "data"),
         "socket": str(folder / "plugin.sock"),

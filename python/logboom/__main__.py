@@ -47,7 +47,7 @@ def _serve(command_line: Mapping[str, str | None]) -> int:
 
     code = 0
     try:
-        app.run(settings)
+        app.run(settings, faults)
     except* (SettingError, _core.LogboomError) as group:
         for error in group.exceptions:
             _log.error("%s", error)

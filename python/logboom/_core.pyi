@@ -9,6 +9,7 @@ Calls marked *may block* do file I/O or wait for an intake thread, with the GIL 
 Times are ``int`` nanoseconds since the Unix epoch. Sizes are ``int`` bytes.
 """
 
+from pathlib import Path
 from typing import final
 
 __all__ = [
@@ -209,7 +210,7 @@ class Store:
     def faults(self) -> list[tuple[str, str]]:
         """All that ``fault`` could tell, each with its name: ``disk-stalled``, ``store``, ``intake``, ``session-records``, ``newer-format``."""
 
-    def folder(self) -> str:
+    def folder(self) -> Path:
         """The folder that the store is in: the data folder, or the one beside it when that is of a newer version."""
 
     def stall_seconds(self) -> int | None:

@@ -11,14 +11,17 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from logboom import _core
 from logboom.condition import Condition
+from logboom.engine_metrics import ENGINE_SOCKET, EngineMetrics
+from logboom.measures import Measures
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.rpc import PluginRpc
 from logboom.plugin.sessions import Sessions
@@ -28,6 +31,9 @@ from logboom.settings_file import SettingsFile
 from logboom.store import OpenStore, Store
 from logboom.telemetry import set_level
 from logboom.threads import Lane, run_in_core
+
+if TYPE_CHECKING:
+    from logboom.api.doors import Doors
 
 __all__ = ["HANG_SECONDS", "open_store", "run", "serve"]
 
@@ -60,6 +66,7 @@ def open_store(settings: Settings) -> Store:
         fifo_root=settings.fifo_root,
         block_seconds=settings.block_seconds,
         pipe_budget_bytes=settings.pipe_budget_bytes,
+        named_containers=settings.metrics_containers,
     )
     set_limits(store, settings)
     return store
@@ -83,6 +90,7 @@ def set_limits(store: Store, settings: Settings) -> None:
 
 def run(
     settings: Settings,
+    setting_faults: Sequence[str] = (),
     *,
     opener: Callable[[Settings], Store] = open_store,
     hang_seconds: int = HANG_SECONDS,
@@ -91,6 +99,7 @@ def run(
 
     Args:
         settings: all settings.
+        setting_faults: a sentence for each that could not be read.
         opener: opens the store, in a thread.
         hang_seconds: for tests.
 
@@ -101,7 +110,7 @@ def run(
     _raise_file_limit()
     watchdog = _core.Watchdog(hang_seconds=hang_seconds)
     try:
-        trio.run(_run_until_signal, settings, opener, watchdog)
+        trio.run(_run_until_signal, settings, setting_faults, opener, watchdog)
     finally:
         watchdog.close()
 
@@ -113,14 +122,17 @@ def _raise_file_limit() -> None:
 
 
 async def _run_until_signal(
-    settings: Settings, opener: Callable[[Settings], Store], watchdog: _core.Watchdog
+    settings: Settings,
+    setting_faults: Sequence[str],
+    opener: Callable[[Settings], Store],
+    watchdog: _core.Watchdog,
 ) -> None:
     stop = trio.Event()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_beat, watchdog)
             nursery.start_soon(_stop_on_signal, signals, stop)
-            await serve(settings, stop, opener=opener)
+            await serve(settings, stop, setting_faults, opener=opener)
             nursery.cancel_scope.cancel()
 
 
@@ -154,6 +166,7 @@ def _limit_stop() -> None:
 async def serve(
     settings: Settings,
     stop: trio.Event,
+    setting_faults: Sequence[str] = (),
     *,
     opener: Callable[[Settings], Store] = open_store,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -163,18 +176,31 @@ async def serve(
     Args:
         settings: all settings; the settings file is looked for in their data folder.
         stop: asks for the end.
+        setting_faults: a sentence for each setting that could not be read.
         opener: opens the store, in a thread.
         task_status: started when the service listens.
     """
     place = OpenStore()
-    streams = LogStreams(place)
+    measures = Measures()
+    engine_metrics = EngineMetrics(Path(settings.fifo_root + ENGINE_SOCKET))
+    streams = LogStreams(place, measures)
     sessions = Sessions(place)
     settings_file = SettingsFile(settings)
-    server = Server(PluginRpc(sessions, streams), listen(settings.socket))
+    rpc = PluginRpc(sessions, streams, engine_metrics, measures)
+    server = Server(rpc, listen(settings.socket))
     _log.info("listening on %s", settings.socket)
     task_status.started()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
+        nursery.start_soon(engine_metrics.watch)
+
+        def look_at_faults() -> Sequence[str]:
+            return (*setting_faults, *settings_file.faults)
+
+        doors = await run_in_core(
+            Lane.API, _make_doors, settings, look_at_faults, place, measures, engine_metrics
+        )
+        nursery.start_soon(doors.run)
         # ORDER: before the store is open, which would heed other limits else.
         await run_in_core(Lane.SETTINGS, settings_file.read)
         _tell(settings_file, settings)
@@ -184,7 +210,8 @@ async def serve(
             _log.info("the store in %s is open", settings.data)
             nursery.start_soon(_follow_settings, stop, settings_file, store)
             await _watch_until(stop, store)
-            await _end_answers(server, streams)
+            await _end_answers(server, doors, streams)
+            engine_metrics.close()
         finally:
             with trio.CancelScope(shield=True):
                 await run_in_core(Lane.STORE, store.close)
@@ -219,11 +246,26 @@ def _tell(settings_file: SettingsFile, before: Settings) -> None:
     settings_file.tell(before)
 
 
-async def _end_answers(server: Server, streams: LogStreams) -> None:
+def _make_doors(
+    settings: Settings,
+    setting_faults: Callable[[], Sequence[str]],
+    place: OpenStore,
+    measures: Measures,
+    engine_metrics: EngineMetrics,
+) -> "Doors":
+    # Imported here because it takes a tenth of a second, and dockerd waits until the plugin listens.
+    from logboom.api.application import make_doors  # noqa: PLC0415
+
+    return make_doors(settings, setting_faults, place, measures, engine_metrics)
+
+
+async def _end_answers(server: Server, doors: "Doors", streams: LogStreams) -> None:
     server.stop_accepting()
+    doors.stop_accepting()
     streams.end_followers()
     with trio.move_on_after(ANSWER_SECONDS):
         await server.wait_answered()
-    count = server.cut_connections()
+        await doors.wait_answered()
+    count = server.cut_connections() + doors.cut_connections()
     if count:
         _log.warning("%d answers were cut since their callers did not take them", count)

@@ -5,7 +5,7 @@ kept connection that the server closes while the next request is on its way is j
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -17,10 +17,13 @@ __all__ = [
     "BODY_TIME_LIMIT_S",
     "Application",
     "ClientGoneError",
+    "Header",
+    "Message",
     "Receive",
     "Scope",
     "Send",
     "read_body",
+    "send_body",
     "send_chunk",
     "send_end",
     "send_json",
@@ -34,6 +37,7 @@ Message: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
 
 BODY_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """The largest request body. dockerd sends a container's whole environment and all its labels; Linux lets a program
@@ -42,22 +46,21 @@ have about 2 MiB of environment, which JSON may write several times as long."""
 BODY_TIME_LIMIT_S: Final = 30
 """How long a request's body may take to arrive, so that a caller that stops half way does not stay for ever."""
 
-_JSON_HEADERS: Final = ((b"content-type", b"application/json"), (b"connection", b"close"))
-_STREAM_HEADERS: Final = ((b"content-type", b"application/octet-stream"), (b"connection", b"close"))
+_CLOSE: Final = (b"connection", b"close")
 
 
 class ClientGoneError(Exception):
     """The caller hung up before its request was complete: there is nobody to answer."""
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
     """The whole request body.
 
     It is read to its end even when it is too long, without being kept: a socket that is closed with unread bytes
     in it gives the caller an error instead of our answer.
 
     Raises:
-        RequestError: it is over ``BODY_LIMIT_BYTES``, or took over ``BODY_TIME_LIMIT_S``.
+        RequestError: it is over ``limit_bytes``, or took over ``BODY_TIME_LIMIT_S``.
         ClientGoneError: the caller hung up.
     """
     body = bytearray()
@@ -70,7 +73,7 @@ async def read_body(receive: Receive) -> bytes:
                     raise ClientGoneError
                 chunk: bytes = message.get("body", b"")
                 length_bytes += len(chunk)
-                if length_bytes <= BODY_LIMIT_BYTES:
+                if length_bytes <= limit_bytes:
                     body += chunk
                 if not message.get("more_body", False):
                     break
@@ -78,26 +81,42 @@ async def read_body(receive: Receive) -> bytes:
         raise RequestError(
             408, f"the request did not arrive within {BODY_TIME_LIMIT_S} seconds"
         ) from None
-    if length_bytes > BODY_LIMIT_BYTES:
-        raise RequestError(
-            413, f"the request has {length_bytes} bytes; the limit is {BODY_LIMIT_BYTES}"
-        )
+    if length_bytes > limit_bytes:
+        raise RequestError(413, f"the request has {length_bytes} bytes; the limit is {limit_bytes}")
     return bytes(body)
 
 
 async def send_json(send: Send, status: int, document: Mapping[str, object]) -> None:
     """Answer with a JSON document."""
-    body = json.dumps(document).encode()
-    length = (b"content-length", str(len(body)).encode())
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*_JSON_HEADERS, length]}
-    )
+    await send_body(send, status, "application/json", json.dumps(document).encode())
+
+
+async def send_body(
+    send: Send, status: int, content_type: str, body: bytes, headers: Sequence[Header] = ()
+) -> None:
+    """Answer with a body.
+
+    Args:
+        send: the server's.
+        status: of HTTP.
+        content_type: of the body.
+        body: all of it.
+        headers: more of them, names in lower case.
+    """
+    described = [
+        (b"content-type", content_type.encode()),
+        _CLOSE,
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": described})
     await send({"type": "http.response.body", "body": body})
 
 
-async def start_stream(send: Send) -> None:
+async def start_stream(send: Send, content_type: str = "application/octet-stream") -> None:
     """Send the headers of an answer of unknown length; they leave at once."""
-    await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
+    headers = [(b"content-type", content_type.encode()), _CLOSE]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 def socket_of(scope: Scope) -> trio.socket.SocketType:

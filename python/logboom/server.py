@@ -1,4 +1,4 @@
-"""The listening socket, and hypercorn's HTTP on every connection to it.
+"""Listening sockets, and hypercorn's HTTP on every connection to them.
 
 hypercorn's own ``serve`` is not used, for two reasons. It shields its writes from being cancelled, so a client
 that reads no more keeps it from ever ending; only who holds the connections can cut them. And it unlinks, binds and
@@ -8,8 +8,10 @@ closes sockets by its own rules, where ours belongs to the supervisor and lives 
 import contextlib
 import errno
 import logging
+import math
 import os
 import socket
+import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from logboom.asgi import Application
 from logboom.errors import SettingError
 
-__all__ = ["Listening", "Server", "listen"]
+__all__ = ["HEAD_LIMIT_BYTES", "Limits", "Listening", "Server", "bind_unix", "listen", "listen_tcp"]
 
 BACKLOG: Final = 1024
 """Connections that wait to be accepted. dockerd calls for all containers at once when it starts."""
@@ -37,22 +39,40 @@ connection for later; closing it just then would cost a request its body."""
 LATE_REQUEST_SECONDS: Final = 0.2
 """When the service stops, a connection that has been accepted gets so long to send its request."""
 
+HEAD_LIMIT_BYTES: Final = 16 * 1024
+"""How long a request's head may be that has not come whole; a longer one gets status 431."""
+
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may take of a server. The defaults are for dockerd, which is trusted."""
+
+    connections: float = math.inf
+    """How many there may be at once."""
+    refusal: bytes = b""
+    """What one above that gets before it is closed: a whole answer. Over TLS it gets nothing."""
+    request_s: float = IDLE_TIME_LIMIT_S
+    """How long a request's head may take to arrive."""
+    take_s: float = math.inf
+    """How long a client may take to take a piece of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A socket that is listened on."""
+    """Sockets that are listened on."""
 
-    listener: trio.SocketListener
-    own_path: str | None
-    """Where we have bound it; ``None`` when it was handed down."""
+    listeners: tuple[trio.SocketListener, ...]
+    own_path: str | None = None
+    """Where we have bound it; ``None`` when it was handed down, or has no path."""
 
     def close(self) -> None:
         """Listen no more. A socket that was handed down goes on elsewhere."""
         if self.own_path is not None:
             Path(self.own_path).unlink(missing_ok=True)
-        self.listener.socket.close()
+        for listener in self.listeners:
+            listener.socket.close()
 
 
 def listen(address: str) -> Listening:
@@ -67,11 +87,25 @@ def listen(address: str) -> Listening:
     """
     is_handed_down = address.startswith("fd://")
     try:
-        listening = _adopt(int(address[5:])) if is_handed_down else _bind(address)
+        if is_handed_down:
+            listening = _adopt(int(address[5:]))
+        else:
+            Path(address).parent.mkdir(parents=True, exist_ok=True)
+            listening = bind_unix(address)
     except OSError as error:
         raise SettingError(f"cannot listen on {address}: {error.strerror}") from None
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-    return Listening(listener, None if is_handed_down else address)
+    return Listening((listener,), None if is_handed_down else address)
+
+
+async def listen_tcp(host: str, port: int) -> Listening:
+    """Listen on all addresses that a host has.
+
+    Raises:
+        OSError: it has none here, or another process listens there.
+    """
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    return Listening(tuple(listeners))
 
 
 def _adopt(file_descriptor: int) -> socket.socket:
@@ -83,10 +117,18 @@ def _adopt(file_descriptor: int) -> socket.socket:
     return listening
 
 
-def _bind(path: str) -> socket.socket:
+def bind_unix(path: str, group_id: int | None = None) -> socket.socket:
+    """Listen on a path, where a socket that nobody listens on is replaced. May block.
+
+    Args:
+        path: where.
+        group_id: whose members may connect, besides the owner.
+
+    Raises:
+        OSError: it cannot be listened on.
+    """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         _unlink_stale(path)
         # Whoever can connect can read all logs: root alone, from the first moment.
         previous_mask = os.umask(0o177)
@@ -94,6 +136,9 @@ def _bind(path: str) -> socket.socket:
             listening.bind(path)
         finally:
             os.umask(previous_mask)
+        if group_id is not None:
+            os.chown(path, -1, group_id)
+            Path(path).chmod(0o660)
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()
@@ -117,12 +162,27 @@ def _unlink_stale(path: str) -> None:
 
 
 class Server:
-    """Serves an application on a listening socket until it is told to stop."""
+    """Serves an application on listening sockets until it is told to stop.
 
-    def __init__(self, application: Application, listening: Listening) -> None:
+    Args:
+        application: answers requests. ``scope["state"]["socket"]`` is the connection's, but not over TLS.
+        listening: where. The server closes it.
+        limits: what clients may take.
+        tls: speak TLS by this.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        listening: Listening,
+        limits: Limits = Limits(),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._application = ASGIWrapper(cast("ASGIFramework", application))
         self._listening = listening
-        self._config = _config()
+        self._limits = limits
+        self._tls = tls
+        self._config = _config(limits)
         self._context = WorkerContext(None)
         self._accepting = trio.CancelScope()
         self._connections: set[trio.SocketStream] = set()
@@ -134,7 +194,7 @@ class Server:
             try:
                 with self._accepting:
                     await trio.serve_listeners(
-                        self._answer, [self._listening.listener], handler_nursery=nursery
+                        self._answer, list(self._listening.listeners), handler_nursery=nursery
                     )
             finally:
                 self._listening.close()
@@ -159,16 +219,67 @@ class Server:
         return len(self._connections)
 
     async def _answer(self, stream: trio.SocketStream) -> None:
-        state = ConnectionState(cast("LifespanState", {"socket": stream.socket}))
+        if len(self._connections) >= self._limits.connections:
+            await self._refuse(stream)
+            return
         self._connections.add(stream)
         try:
-            # The type of the last argument says TLS, but every stream is served.
-            await _Connection(self._application, self._config, self._context, state, stream).run()  # type: ignore[arg-type]
+            await self._serve(stream)
         except Exception:  # noqa: BLE001  (it is logged, and no reason to end the other connections)
             _log.exception("a connection failed")
         finally:
             self._connections.discard(stream)
             await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        state: dict[str, object] = {}
+        served: trio.abc.Stream = stream
+        if self._tls is None:
+            state["socket"] = stream.socket
+        else:
+            served = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        connection = _Connection(
+            self._application,
+            self._config,
+            self._context,
+            ConnectionState(cast("LifespanState", state)),
+            # The type says TLS, but every stream is served.
+            _Patient(served, self._limits.take_s),  # type: ignore[arg-type]
+        )
+        await connection.run()
+
+    async def _refuse(self, stream: trio.SocketStream) -> None:
+        if self._tls is None:
+            # A new socket has room for it.
+            with contextlib.suppress(OSError):
+                await stream.socket.send(self._limits.refusal)
+        await trio.aclose_forcefully(stream)
+
+
+class _Patient:
+    """A stream whose other side has only so long to take what it is sent. All else is the stream's own.
+
+    hypercorn shields its writes from being cancelled, so it must be done below it.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, take_s: float) -> None:
+        self._stream = stream
+        self._take_s = take_s
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    async def send_all(self, data: bytes) -> None:
+        try:
+            with trio.fail_after(self._take_s):
+                await self._stream.send_all(data)
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError("the client does not take its answer") from None
+
+    async def aclose(self) -> None:
+        # TLS says goodbye.
+        with trio.move_on_after(self._take_s):
+            await self._stream.aclose()
 
 
 class _Connection(TCPServer):
@@ -180,9 +291,11 @@ class _Connection(TCPServer):
         await self.idle_task.stop()
 
 
-def _config() -> Config:
+def _config(limits: Limits) -> Config:
     config = Config()
-    config.keep_alive_timeout = IDLE_TIME_LIMIT_S
+    config.keep_alive_timeout = limits.request_s
+    config.ssl_handshake_timeout = limits.request_s
+    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
     config.include_date_header = False
     config.include_server_header = False
     config.accesslog = None

@@ -4,6 +4,7 @@
 its default is used instead, and the fault is handed back to be reported. ``docs/options.md`` documents every setting.
 """
 
+import grp
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -28,6 +29,12 @@ BLOCK_SECONDS_LIMIT: Final = 86_400
 SOCKET_PATH_LIMIT_BYTES: Final = 107
 """``sun_path`` has 108 bytes with its final NUL."""
 
+GROUP_ID_LIMIT: Final = 2**32 - 1
+"""Group ids have 32 bits, and the highest stands for none."""
+
+METRICS_CONTAINERS_LIMIT: Final = 10_000
+"""Each name is two time series in Prometheus, and a scrape of so many takes a tenth of a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -50,6 +57,13 @@ class Settings:
     keep_ended_s: int | None
     block_seconds: int
     pipe_budget_bytes: int
+    listen: tuple[str, int] | None
+    """Where the API listens besides its Unix socket."""
+    metrics_listen: tuple[str, int] | None
+    """The same for ``/metrics``, ``/healthz`` and ``/readyz`` alone."""
+    api_group_id: int | None
+    """Who may use the API's Unix socket besides root."""
+    metrics_containers: int
     log_level: str
 
 
@@ -99,6 +113,40 @@ def _parse_block_seconds(text: str) -> int:
     return seconds
 
 
+def _parse_address(text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    is_host = bool(host) and (is_bracketed or ":" not in host)
+    if not colon or not is_host or re.fullmatch(r"[0-9]{1,5}", port) is None:
+        raise ValueSyntaxError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:9323 or [::1]:9323")
+    if not 0 < int(port) < 65536:
+        raise ValueSyntaxError(f"{text!r} has no port from 1 to 65535")
+    return (host[1:-1] if is_bracketed else host), int(port)
+
+
+def _parse_group(text: str) -> int | None:
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,10}", text):
+        if int(text) >= GROUP_ID_LIMIT:
+            raise ValueSyntaxError(f"{text!r} is no group's number")
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise ValueSyntaxError(
+            f"{text!r} is no group here; a plugin knows none of the host's: give its number"
+        ) from None
+
+
+def _parse_metrics_containers(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}", text) is None or int(text) > METRICS_CONTAINERS_LIMIT:
+        raise ValueSyntaxError(f"{text!r} is no number from 0 to {METRICS_CONTAINERS_LIMIT}")
+    return int(text)
+
+
 def _parse_level(text: str) -> str:
     if text not in LEVELS:
         raise ValueSyntaxError(f"{text!r} is not one of {', '.join(LEVELS)}")
@@ -128,6 +176,16 @@ SETTINGS: Final = (
     ),
     Setting(
         "LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes, is_changeable=False
+    ),
+    Setting("LOGBOOM_LISTEN", "listen", "", _parse_address, is_changeable=False),
+    Setting("LOGBOOM_METRICS_LISTEN", "metrics_listen", "", _parse_address, is_changeable=False),
+    Setting("LOGBOOM_API_GROUP", "api_group_id", "", _parse_group, is_changeable=False),
+    Setting(
+        "LOGBOOM_METRICS_CONTAINERS",
+        "metrics_containers",
+        "100",
+        _parse_metrics_containers,
+        is_changeable=False,
     ),
     Setting("LOGBOOM_LOG_LEVEL", "log_level", "info", _parse_level),
 )

@@ -4,6 +4,7 @@ The two protocols are the part of ``logboom._core`` that the service uses, so th
 in its place.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -80,9 +81,17 @@ class Store(Protocol):
 
     def fault(self) -> str | None: ...  # noqa: D102
 
+    def faults(self) -> list[tuple[str, str]]: ...  # noqa: D102
+
+    def folder(self) -> Path: ...  # noqa: D102
+
     def stall_seconds(self) -> int | None: ...  # noqa: D102
 
     def statistics(self) -> dict[str, int]: ...  # noqa: D102
+
+    def traffic(self) -> list[tuple[str | None, int, int]]: ...  # noqa: D102
+
+    def sync_durations(self) -> tuple[list[tuple[float, int]], float]: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 
@@ -103,6 +112,10 @@ class OpenStore:
         """Let the waiting requests go on."""
         self._store = store
         self._opened.set()
+
+    def get_nowait(self) -> Store | None:
+        """The store, if it is open."""
+        return self._store if self._opened.is_set() else None
 
     async def wait(self) -> Store:
         """The store, as soon as it is open."""

@@ -30,6 +30,9 @@ class Lane(Enum):
     SETTINGS = 1
     """Looking whether the settings file has changed. The disk may stall under it."""
 
+    API = 4
+    """What the API does beside reading: binding its sockets, reading its token. A data folder that hangs holds these alone."""
+
     READS = 16
     """Opening readers and fetching from them. Two cores are busy with fewer; the rest is for calls that wait for the
     disk."""

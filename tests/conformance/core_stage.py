@@ -92,6 +92,7 @@ class CorePlugin:
             fifo_root=str(self._root),
             block_seconds=300,
             pipe_budget_bytes=PIPE_BUDGET_BYTES,
+            named_containers=100,
         )
         assert store.fault() is None
         return store

@@ -29,7 +29,11 @@ def serve(root: str, listening: socket.socket) -> None:
     # Only this thread may get it: another one would leave it waiting for a connection.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     store = _core.Store.open(
-        data=f"{root}/data", fifo_root=root, block_seconds=1, pipe_budget_bytes=32_000_000
+        data=f"{root}/data",
+        fifo_root=root,
+        block_seconds=1,
+        pipe_budget_bytes=32_000_000,
+        named_containers=100,
     )
     signal.signal(signal.SIGTERM, close_and_exit(store))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

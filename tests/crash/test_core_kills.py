@@ -57,7 +57,11 @@ def folder() -> Iterator[Path]:
 def read_all(root: Path, writers: list[Writer]) -> dict[str, Verdict]:
     """What is in the store in the end, for each kind of writer."""
     store = _core.Store.open(
-        data=str(root / "data"), fifo_root=str(root), block_seconds=1, pipe_budget_bytes=0
+        data=str(root / "data"),
+        fifo_root=str(root),
+        block_seconds=1,
+        pipe_budget_bytes=0,
+        named_containers=100,
     )
     verdicts: dict[str, Verdict] = {}
     for writer in writers:

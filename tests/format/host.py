@@ -56,6 +56,7 @@ class Host:
             fifo_root=str(self.root),
             block_seconds=300,
             pipe_budget_bytes=8 << 20,
+            named_containers=100,
         )
 
     def restart(self) -> None:

@@ -5,13 +5,37 @@ wait) it puts into ``hooks``.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from logboom import _core
 from tests.support.fake_docker import Entry, encode_frame
+
+STATISTICS = (
+    "intake_entries_total",
+    "intake_bytes_total",
+    "dropped_entries_total",
+    "dropped_bytes_total",
+    "blocks_total",
+    "block_frame_bytes_total",
+    "block_stored_bytes_total",
+    "retention_deleted_segments_total",
+    "retention_deleted_bytes_total",
+    "store_bytes",
+    "store_streams",
+    "store_segments",
+    "store_oldest_seconds",
+    "storage_errors_total",
+    "disk_stalls_total",
+    "disk_stall_seconds_total",
+    "pipe_budget_used_bytes",
+    "sessions",
+)
+"""What the core counts; a test compares it with the core's own."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,10 @@ class FakeStore:
     fault_text: str | None = None
     stalled_s: int | None = None
     stalled_total_s: int = 0
+    fault_name: str = "store"
+    folder_path: Path = Path("/nonexistent")
+    counted: dict[str, int] = field(default_factory=dict)
+    received: list[tuple[str | None, int, int]] = field(default_factory=lambda: [(None, 0, 0)])
     is_closed: bool = False
     drain_count: int = 0
     on_start: Callable[[], None] = lambda: None
@@ -163,11 +191,28 @@ class FakeStore:
     def fault(self) -> str | None:
         return self.fault_text
 
+    def faults(self) -> list[tuple[str, str]]:
+        stall = [] if self.stalled_s is None else [("disk-stalled", f"not for {self.stalled_s} s")]
+        return stall + ([] if self.fault_text is None else [(self.fault_name, self.fault_text)])
+
+    def folder(self) -> Path:
+        return self.folder_path
+
     def stall_seconds(self) -> int | None:
         return self.stalled_s
 
     def statistics(self) -> dict[str, int]:
-        return {"disk_stall_seconds_total": self.stalled_total_s}
+        return {
+            **dict.fromkeys(STATISTICS, 0),
+            "disk_stall_seconds_total": self.stalled_total_s,
+            **self.counted,
+        }
+
+    def traffic(self) -> list[tuple[str | None, int, int]]:
+        return self.received
+
+    def sync_durations(self) -> tuple[list[tuple[float, int]], float]:
+        return [(0.001, 3), (1.0, 1), (math.inf, 1)], 7.5
 
     def close(self) -> None:
         self.on_close()

@@ -2,24 +2,35 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from logboom.api import answers, doors, gate, router
+from logboom.api.families import Families, engine_up
+from logboom.api.health import FAULTS, WARNINGS, Health
 from logboom.asgi import BODY_LIMIT_BYTES, BODY_TIME_LIMIT_S
+from logboom.engine_metrics import FETCH_SECONDS, TEXT_LIMIT_BYTES, EngineMetrics
+from logboom.measures import Measures
 from logboom.options import DOCKERD_OPTIONS, OPTIONS
 from logboom.options.tag import METHODS, NUMBER_LIMIT, TAG_LIMIT, TEMPLATE_LIMIT
 from logboom.plugin.documents import CONTAINER_ID_LIMIT, FILE_LIMIT_BYTES
 from logboom.plugin.facts import FACTS_LIMIT_BYTES
 from logboom.quantities import COUNT_LIMIT, DURATION_LIMIT_S, LENGTH_LIMIT, SIZE_LIMIT_BYTES
+from logboom.server import HEAD_LIMIT_BYTES
 from logboom.settings import (
     BLOCK_SECONDS_LIMIT,
+    GROUP_ID_LIMIT,
+    METRICS_CONTAINERS_LIMIT,
     SETTINGS,
     SOCKET_PATH_LIMIT_BYTES,
     Setting,
     read_settings,
 )
 from logboom.settings_file import CONTENT_LIMIT_BYTES, parse_settings
+from logboom.store import OpenStore
+from tests.support.fake_store import FakeStore
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "options.md").read_text()
@@ -103,6 +114,8 @@ def test_limits_are_those_in_the_code() -> None:
     assert f"{SOCKET_PATH_LIMIT_BYTES} bytes" in section("## Settings")
     assert f"1 to {COUNT_LIMIT}" in section("## Settings")
     assert f"{CONTENT_LIMIT_BYTES // 1024} KiB" in section("### The settings file")
+    assert f"0 to {METRICS_CONTAINERS_LIMIT}" in section("## Settings")
+    assert f"below {GROUP_ID_LIMIT}" in section("## Settings")
     limits = section("## Limits of what dockerd sends")
     assert f"| {BODY_LIMIT_BYTES // 1024 // 1024} MiB |" in limits
     assert f"| {BODY_TIME_LIMIT_S} s |" in limits
@@ -135,3 +148,127 @@ def test_the_manifest_has_every_setting_and_all_can_be_set() -> None:
         setting.variable for setting in SETTINGS
     }
     assert all(variable["settable"] == ["value"] for variable in variables)
+
+
+# --- metrics --------------------------------------------------------------------------------------------------------
+
+METRICS_TEXT = (ROOT / "docs" / "metrics.md").read_text()
+API_TEXT = (ROOT / "docs" / "api.md").read_text()
+
+
+def all_metrics() -> dict[str, tuple[str, set[str]]]:
+    """Type and labels of every metric of ours, by the name that it has in ``/metrics``."""
+    place = OpenStore()
+    store = FakeStore()
+    store.counted = {"store_oldest_seconds": 1}
+    place.set(store)
+    measures = Measures()
+    measures.calls["a", "ok"].note(1)
+    families = Families(
+        open_store=place,
+        health=Health(place, tuple, EngineMetrics(Path("/nonexistent"))),
+        measures=measures,
+        pipe_budget_bytes=1,
+        restart_count=0,
+        start_time_s=0,
+    )
+    found = {}
+    for family in [engine_up(True), *families.collect()]:
+        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        kind = "gauge" if family.type == "info" else family.type
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert family.samples, family.name
+        found[family.name + suffix] = (kind, labels)
+    return found
+
+
+def test_every_metric_is_documented_with_its_type_and_labels_and_no_other_is() -> None:
+    rows = re.findall(
+        r"^\| `(logboom_\w+)` \| (\w+) \| ?(.*?) ?\| .+ \|$", METRICS_TEXT, re.MULTILINE
+    )
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert documented == all_metrics()
+    assert len(rows) == len(documented)
+
+
+def test_names_of_metrics_follow_the_conventions_of_prometheus() -> None:
+    for name, (kind, _) in all_metrics().items():
+        assert re.fullmatch(r"logboom_[a-z0-9]+(_[a-z0-9]+)*", name)
+        assert name.endswith("_total") == (kind == "counter"), name
+        assert kind != "histogram" or name.endswith("_seconds"), name
+
+
+def metrics_named_in(text: str) -> Iterator[str]:
+    for name in re.findall(r"\blogboom_\w+", text):
+        yield re.sub(r"_(bucket|sum|count)$", "", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["docs/metrics.md", "docs/operating.md", "grafana/rules.yaml", "grafana/dashboard.json"]
+)
+def test_no_metric_is_named_that_does_not_exist(name: str) -> None:
+    assert set(metrics_named_in((ROOT / name).read_text())) <= all_metrics().keys() | {"logboom_"}
+
+
+def test_every_alarm_in_the_documentation_is_a_rule() -> None:
+    _, _, listed = METRICS_TEXT.partition("## Worth an alarm")
+    expressions = re.findall(r"^\* `([^`]+)`", listed, re.MULTILINE)
+    rules = re.findall(r"^ *expr: (.+)$", (ROOT / "grafana/rules.yaml").read_text(), re.MULTILINE)
+    assert expressions == rules
+
+
+def test_the_dashboard_is_a_document_whose_panels_have_places_of_their_own() -> None:
+    dashboard = json.loads((ROOT / "grafana/dashboard.json").read_text())
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places)
+    assert all(panel["targets"] and panel["description"] for panel in dashboard["panels"])
+
+
+def test_limits_of_metrics_are_those_in_the_code() -> None:
+    defaults = {setting.variable: setting.default for setting in SETTINGS}
+    assert (
+        f"`LOGBOOM_METRICS_CONTAINERS` ({defaults['LOGBOOM_METRICS_CONTAINERS']})" in METRICS_TEXT
+    )
+    assert f"{FETCH_SECONDS} s for it and {TEXT_LIMIT_BYTES // 1024 // 1024} MiB" in METRICS_TEXT
+
+
+# --- the API --------------------------------------------------------------------------------------------------------
+
+
+def rows_of_api(heading: str) -> list[tuple[str, ...]]:
+    _, found, rest = API_TEXT.partition(f"\n## {heading}\n")
+    assert found
+    lines = re.findall(r"^\| (.+) \|$", rest.split("\n## ")[0], re.MULTILINE)
+    return [tuple(line.split(" | ")) for line in lines]
+
+
+def test_every_problem_is_documented_with_its_status_and_no_other_is() -> None:
+    rows = {row[0]: row[1] for row in rows_of_api("Problems") if row[0].startswith("`")}
+    assert rows == {f"`{slug}`": str(status) for slug, (status, _) in answers.PROBLEMS.items()}
+
+
+def test_every_fault_and_every_warning_is_documented_and_no_other_is() -> None:
+    names = [row[0].strip("`") for row in rows_of_api("`/readyz`") if row[0].startswith("`")]
+    assert names == [*FAULTS, *WARNINGS]
+
+
+def test_every_path_has_its_section_and_no_other_has() -> None:
+    documented = re.findall(r"^## `(/.*)`$", API_TEXT, re.MULTILINE)
+    source = (ROOT / "python/logboom/api/application.py").read_text()
+    assert documented == re.findall(r'Route\("([^"]+)"', source)
+
+
+def test_limits_of_the_api_are_those_in_the_code() -> None:
+    limits = {row[0]: row[1] for row in rows_of_api("Limits")}
+    assert limits == {
+        "limit": "value",
+        "connections at once, at each address": f"{doors.CONNECTIONS_LIMIT}",
+        "time for a request's head to arrive": f"{doors.REQUEST_TIME_LIMIT_S} s",
+        "length of a head that has not come whole": f"{HEAD_LIMIT_BYTES} bytes",
+        "time for a request's body to arrive": f"{BODY_TIME_LIMIT_S} s",
+        "length of a request's body": f"{router.BODY_LIMIT_BYTES} bytes",
+        "parameters": f"{answers.PARAMETERS_LIMIT}",
+        "time for a client to take a piece of its answer": f"{doors.TAKE_TIME_LIMIT_S} s",
+    }
+    assert f"at most {gate.TOKEN_LIMIT_BYTES} bytes" in API_TEXT
+    assert f"every {doors.RETRY_SECONDS} seconds" in API_TEXT

@@ -1,6 +1,14 @@
+import pytest
 from hypothesis import given, strategies as st
 
-from logboom.settings import SETTINGS, SOCKET_PATH_LIMIT_BYTES, Settings, read_settings
+from logboom.settings import (
+    GROUP_ID_LIMIT,
+    METRICS_CONTAINERS_LIMIT,
+    SETTINGS,
+    SOCKET_PATH_LIMIT_BYTES,
+    Settings,
+    read_settings,
+)
 
 DEFAULTS = Settings(
     data="/var/log/logboom",
@@ -16,6 +24,10 @@ DEFAULTS = Settings(
     keep_ended_s=2_592_000,
     block_seconds=300,
     pipe_budget_bytes=32_000_000,
+    listen=None,
+    metrics_listen=None,
+    api_group_id=None,
+    metrics_containers=100,
     log_level="info",
 )
 
@@ -43,6 +55,10 @@ def test_every_variable_is_read() -> None:
         "LOGBOOM_KEEP_ENDED": "1w",
         "LOGBOOM_BLOCK_SECONDS": "60",
         "LOGBOOM_PIPE_BUDGET": "1m",
+        "LOGBOOM_LISTEN": "[::1]:9324",
+        "LOGBOOM_METRICS_LISTEN": "0.0.0.0:9323",
+        "LOGBOOM_API_GROUP": "998",
+        "LOGBOOM_METRICS_CONTAINERS": "0",
         "LOGBOOM_LOG_LEVEL": "debug",
     }
     assert set(environment) == {setting.variable for setting in SETTINGS}
@@ -61,6 +77,10 @@ def test_every_variable_is_read() -> None:
             keep_ended_s=604_800,
             block_seconds=60,
             pipe_budget_bytes=1_000_000,
+            listen=("::1", 9324),
+            metrics_listen=("0.0.0.0", 9323),
+            api_group_id=998,
+            metrics_containers=0,
             log_level="debug",
         ),
         [],
@@ -130,3 +150,50 @@ def test_no_environment_stops_the_start(environment: dict[str, str]) -> None:
     settings, faults = read_settings(environment, {})
     assert isinstance(settings, Settings)
     assert len(faults) <= len(environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:1", ("127.0.0.1", 1)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("[::]:9323", ("::", 9323)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) -> None:
+    settings, faults = read_settings({"LOGBOOM_METRICS_LISTEN": text}, {})
+    assert (settings.metrics_listen, faults) == (address, [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        *(
+            ("LOGBOOM_LISTEN", text)
+            for text in ("9323", ":9323", "host:", "host:0", "host:65536", "host:x", "::1:9323")
+        ),
+        ("LOGBOOM_API_GROUP", "no-such-group"),
+        ("LOGBOOM_API_GROUP", str(GROUP_ID_LIMIT)),
+        ("LOGBOOM_METRICS_CONTAINERS", "-1"),
+        ("LOGBOOM_METRICS_CONTAINERS", str(METRICS_CONTAINERS_LIMIT + 1)),
+    ],
+)
+def test_what_is_beyond_a_limit_is_named_and_the_default_used(variable: str, text: str) -> None:
+    settings, faults = read_settings({variable: text}, {})
+    assert settings == DEFAULTS
+    assert len(faults) == 1
+    assert faults[0].startswith(f"{variable}: {text!r}")
+
+
+def test_settings_at_their_limits_are_taken() -> None:
+    environment = {
+        "LOGBOOM_API_GROUP": str(GROUP_ID_LIMIT - 1),
+        "LOGBOOM_METRICS_CONTAINERS": str(METRICS_CONTAINERS_LIMIT),
+    }
+    settings, faults = read_settings(environment, {})
+    assert (settings.api_group_id, settings.metrics_containers) == (2**32 - 2, 10_000)
+    assert faults == []
+
+
+def test_a_group_can_be_named_where_it_is_known() -> None:
+    assert read_settings({"LOGBOOM_API_GROUP": "root"}, {})[0].api_group_id == 0

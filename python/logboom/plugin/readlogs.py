@@ -11,13 +11,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import trio
 
 from logboom import _core
 from logboom.asgi import Receive, Send, send_chunk, send_end, start_stream, wait_disconnected
+from logboom.measures import Measures
 from logboom.plugin.documents import ReadLogs
 from logboom.store import OpenStore, Reader, Sent, Store
 from logboom.threads import Lane, run_in_core
@@ -42,6 +43,12 @@ UNTIL_GRACE_SECONDS: Final = 0.25
 CLOCK_CHECK_SECONDS: Final = 5.0
 """A follower with ``until`` looks at the clock at least so often, for a clock can be set."""
 
+CLIENT_TIMEOUT_S: Final = 30
+"""After so long dockerd gives up every answer of a plugin that was enabled without ``--timeout 0``."""
+
+CLIENT_TIMEOUT_WITHIN_S: Final = 1
+"""A follower whose caller goes so shortly before or after that is taken for one that was given up."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -56,11 +63,18 @@ class LogStreams:
 
     Args:
         open_store: where the store will be.
+        measures: where answers are counted.
         clock_ns: the time of day in nanoseconds since 1970, which entries are dated by.
     """
 
-    def __init__(self, open_store: OpenStore, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        open_store: OpenStore,
+        measures: Measures,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._open_store = open_store
+        self._measures = measures
         self._clock_ns = clock_ns
         self._answers: set[_Answer] = set()
         self._is_ending = False
@@ -93,8 +107,29 @@ class LogStreams:
             logboom._core.InvalidArgumentError: before anything has been sent.
             logboom._core.ClosedError: likewise; the service stops.
         """
+        with self._counted(request.follow):
+            await self._answer(request, socket, receive, send)
+
+    @contextlib.contextmanager
+    def _counted(self, follow: bool) -> Iterator[None]:
+        self._measures.readers += 1
+        self._measures.followers += follow
+        try:
+            yield
+        finally:
+            self._measures.readers -= 1
+            self._measures.followers -= follow
+
+    async def _answer(
+        self,
+        request: ReadLogs,
+        socket: trio.socket.SocketType,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        begun_at = trio.current_time()
         store = await self._open_store.wait()
-        answer = _Answer(request, send, self._clock_ns)
+        answer = _Answer(request, send, self._measures, self._clock_ns)
         if self._is_ending:
             answer.end_following()
         self._answers.add(answer)
@@ -111,11 +146,24 @@ class LogStreams:
                 # ORDER: when the watching is over. The end of an answer looks like a disconnect to who watches, and
                 # being cancelled for it just then would leave hypercorn's connection half closed, for ever.
                 await send_end(send)
+            elif request.follow:
+                self._note_hang_up(trio.current_time() - begun_at)
         except _core.StorageError as error:
             _log.warning("reading the log of %.12s: %s", request.container_id, error)
             await answer.send_only_notice(f"this log cannot be read: {error}")
         finally:
             self._answers.discard(answer)
+
+    def _note_hang_up(self, seconds: float) -> None:
+        if abs(seconds - CLIENT_TIMEOUT_S) > CLIENT_TIMEOUT_WITHIN_S:
+            return
+        if not self._measures.followers_cut_at_30s:
+            _log.warning(
+                "a follower was given up after %d s: dockerd does that when a plugin was enabled without --timeout 0;"
+                " `docker plugin disable -f logboom` and `docker plugin enable --timeout 0 logboom` mend it",
+                CLIENT_TIMEOUT_S,
+            )
+        self._measures.followers_cut_at_30s += 1
 
     async def _send_watched(
         self,
@@ -139,9 +187,12 @@ class LogStreams:
 class _Answer:
     """One answer: what to send next, and when."""
 
-    def __init__(self, request: ReadLogs, send: Send, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, request: ReadLogs, send: Send, measures: Measures, clock_ns: Callable[[], int]
+    ) -> None:
         self._request = request
         self._send = send
+        self._measures = measures
         self._clock_ns = clock_ns
         # With a time that was past from the beginning only entries decide: theirs may be set back as well.
         until_ns = request.until_ns
@@ -190,6 +241,8 @@ class _Answer:
                 await trio.sleep_until(self._pushed_at + self._gather_seconds)
             sent = await _send_next(reader, outlet)
             self._is_ending |= sent.is_end
+            self._measures.read_entries += sent.entry_count
+            self._measures.read_bytes += sent.byte_count
             if sent.is_end or sent.byte_count == 0:
                 self._is_live = True
                 return

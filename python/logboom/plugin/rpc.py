@@ -9,9 +9,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
+import trio
+
 from logboom import _core
 from logboom.asgi import (
     ClientGoneError,
+    Message,
     Receive,
     Scope,
     Send,
@@ -19,7 +22,9 @@ from logboom.asgi import (
     send_json,
     socket_of,
 )
+from logboom.engine_metrics import EngineMetrics
 from logboom.errors import OptionError, RequestError
+from logboom.measures import Measures
 from logboom.plugin.documents import parse_read_logs, parse_start_logging, parse_stop_logging
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.sessions import Sessions
@@ -38,9 +43,17 @@ _PATH_SHOWN_LIMIT: Final = 128
 class PluginRpc:
     """The ASGI application that dockerd talks to."""
 
-    def __init__(self, sessions: Sessions, streams: LogStreams) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        streams: LogStreams,
+        engine_metrics: EngineMetrics,
+        measures: Measures,
+    ) -> None:
         self._sessions = sessions
         self._streams = streams
+        self._engine_metrics = engine_metrics
+        self._measures = measures
         self._calls: dict[str, Callable[[bytes], Awaitable[_Document]]] = {
             "/Plugin.Activate": self._activate,
             "/LogDriver.Capabilities": self._capabilities,
@@ -54,31 +67,27 @@ class PluginRpc:
         """Answer one request. Every request gets an answer, whatever happens."""
         if scope["type"] != "http":
             return  # the server refuses what is not answered
-        is_answered = False
-
-        async def send_noting(message: dict[str, object]) -> None:
-            nonlocal is_answered
-            is_answered = True
-            await send(message)
-
+        path: str = scope["path"]
+        is_known = path in self._calls or path == _READ_LOGS_PATH
+        outcome = _Outcome(path[1:] if is_known else "unknown", send, self._measures)
         try:
-            await self._answer(scope, receive, send_noting)
+            await self._answer(scope, receive, outcome)
         except ClientGoneError:
-            pass
+            outcome.note("gone")
         except RequestError as error:
-            await send_json(send, error.status, {"Err": f"logboom: {error}"})
+            await send_json(outcome.send, error.status, {"Err": f"logboom: {error}"})
         except Exception as error:  # noqa: BLE001  (it is logged, and said to the caller)
-            _log.exception("%s failed", scope["path"][:_PATH_SHOWN_LIMIT])
-            if not is_answered:
+            _log.exception("%s failed", path[:_PATH_SHOWN_LIMIT])
+            if not outcome.is_answered:
                 await send_json(
-                    send,
+                    outcome.send,
                     500,
                     {
                         "Err": f"logboom: unforeseen {type(error).__name__}; see the log of the plugin"
                     },
                 )
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, outcome: "_Outcome") -> None:
         body = await read_body(receive)
         path: str = scope["path"]
         call = self._calls.get(path)
@@ -93,9 +102,12 @@ class PluginRpc:
             )
         try:
             if call is None:
-                await self._streams.answer(parse_read_logs(body), socket_of(scope), receive, send)
+                request = parse_read_logs(body)
+                await self._streams.answer(request, socket_of(scope), receive, outcome.send)
             else:
-                await send_json(send, 200, await call(body))
+                document = await call(body)
+                outcome.is_refused = bool(document.get("Err"))
+                await send_json(outcome.send, 200, document)
         except _core.InvalidArgumentError as error:
             raise RequestError(400, str(error)) from None
         except _core.ClosedError:
@@ -126,7 +138,39 @@ class PluginRpc:
         return _NO_ERROR
 
     async def _start_metrics(self, _body: bytes) -> _Document:
+        """Answered at once: dockerd waits for it when it starts."""
+        self._engine_metrics.start()
         return _NO_ERROR
 
     async def _stop_metrics(self, _body: bytes) -> _Document:
+        self._engine_metrics.stop()
         return _NO_ERROR
+
+
+class _Outcome:
+    """What becomes of one call, measured until its answer begins."""
+
+    def __init__(self, call: str, send: Send, measures: Measures) -> None:
+        self._call = call
+        self._send = send
+        self._measures = measures
+        self._begun_at = trio.current_time()
+        self.is_answered = False
+        self.is_refused = False
+
+    async def send(self, message: Message) -> None:
+        if not self.is_answered:
+            self.is_answered = True
+            self.note(self._result(message["status"]))
+        await self._send(message)
+
+    def note(self, result: str) -> None:
+        seconds = trio.current_time() - self._begun_at
+        self._measures.calls[self._call, result].note(seconds)
+
+    def _result(self, status: int) -> str:
+        if status >= 500:
+            return "failed"
+        if status >= 400:
+            return "invalid"
+        return "refused" if self.is_refused else "ok"

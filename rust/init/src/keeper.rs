@@ -2,8 +2,8 @@
 //!
 //! The worker listens on sockets that lie in its data folder. A disk that hangs would hold who binds there for ever, so that
 //! cannot be the supervisor. Instead it holds a pair of connected sockets, and gives both ends to every worker: a
-//! descriptor that is sent into one end (unix(7), `SCM_RIGHTS`) stays open in the queue of the other, where the next worker
-//! finds it. The supervisor itself neither sends nor receives.
+//! descriptor that is sent into one end (unix(7), `SCM_RIGHTS`) stays open in the queue of the other, and a worker that looks
+//! there without taking it (`MSG_PEEK`) gets it as well. The supervisor itself neither sends nor receives.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};

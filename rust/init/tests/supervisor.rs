@@ -55,9 +55,8 @@ while True:
             socket.send_fds(put, [b"a note"], [kept.fileno()])
             kept.close()
         if asked == b"answer on what is kept":
-            note, descriptors, _, _ = socket.recv_fds(take, 100, 1, socket.MSG_DONTWAIT)
-            socket.send_fds(put, [note], descriptors)
-            kept, _ = socket.socket(fileno=descriptors[0]).accept()
+            note, ancillary, _, _ = take.recvmsg(100, socket.CMSG_LEN(4), socket.MSG_PEEK)
+            kept, _ = socket.socket(fileno=int.from_bytes(ancillary[0][2], sys.byteorder)).accept()
             kept.sendall(note)
             kept.close()
         if asked == b"leave an orphan":

@@ -8,10 +8,13 @@ import trio.testing
 from hypothesis import given, strategies as st
 
 from logboom import _core
+from logboom.measures import Measures
 from logboom.plugin.documents import ReadLogs
 from logboom.plugin.readlogs import (
     BUSY_GATHER_SECONDS,
     CHUNK_BYTES,
+    CLIENT_TIMEOUT_S,
+    CLIENT_TIMEOUT_WITHIN_S,
     GATHER_SECONDS,
     UNTIL_GRACE_SECONDS,
     LogStreams,
@@ -111,7 +114,7 @@ def streams(store: FakeStore) -> LogStreams:
     store.entries["c1"] = list(ENTRIES)
     place = OpenStore()
     place.set(store)
-    return LogStreams(place, wall_clock_ns)
+    return LogStreams(place, Measures(), wall_clock_ns)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
@@ -340,7 +343,7 @@ async def test_a_log_that_breaks_in_the_middle_says_so(
 ) -> None:
     store.on_next = failing(_core.StorageError("a block of /x is damaged"), after=1)
     client = Client()
-    await client.ask(streams, request(follow=follow))
+    await client.ask(streams, request(follow=True))
     *before, notice = client.entries
     assert before == shown(ENTRIES)
     assert (
@@ -393,7 +396,7 @@ async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_g
     """The clock stands still but for sleeping, so times are exact. Whoever sleeps here is the gathering."""
     place = OpenStore()
     place.set(store)
-    streams = LogStreams(place, wall_clock_ns)
+    streams = LogStreams(place, Measures(), wall_clock_ns)
     client = Client()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.ask, streams, request(follow=True))
@@ -416,3 +419,38 @@ async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_g
             await trio.lowlevel.checkpoint()
         assert len(client.chunks) == 2
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"),
+    [
+        (CLIENT_TIMEOUT_S, 1),
+        (CLIENT_TIMEOUT_S - CLIENT_TIMEOUT_WITHIN_S, 1),
+        (CLIENT_TIMEOUT_S + CLIENT_TIMEOUT_WITHIN_S, 1),
+        (CLIENT_TIMEOUT_S - CLIENT_TIMEOUT_WITHIN_S - 0.1, 0),
+        (CLIENT_TIMEOUT_S + CLIENT_TIMEOUT_WITHIN_S + 0.1, 0),
+        (5, 0),
+    ],
+)
+async def test_a_follower_that_is_given_up_after_30_seconds_is_counted_and_the_log_says_what_mends_it(
+    store: FakeStore,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    count: int,
+) -> None:
+    """dockerd does so when the plugin was enabled without `--timeout 0`; nothing else tells."""
+    place = OpenStore()
+    place.set(store)
+    measures = Measures()
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            client.ask, LogStreams(place, measures, wall_clock_ns), request(follow=True)
+        )
+        await trio.sleep(seconds)
+        assert (measures.readers, measures.followers) == (1, 1)
+        client.gone.set()
+    assert measures.followers_cut_at_30s == count
+    assert ("--timeout 0" in caplog.text) == bool(count)
+    assert (measures.readers, measures.followers) == (0, 0)
