@@ -20,6 +20,8 @@ STATISTICS = (
     "intake_bytes_total",
     "dropped_entries_total",
     "dropped_bytes_total",
+    "damaged_runs_total",
+    "damaged_bytes_total",
     "blocks_total",
     "block_frame_bytes_total",
     "block_stored_bytes_total",

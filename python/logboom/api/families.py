@@ -30,6 +30,8 @@ OTHERS: Final = "(others)"
 _COUNTERS: Final = {
     "dropped_entries": "Entries that were read and could not be stored",
     "dropped_bytes": "Frame bytes that were read and could not be stored",
+    "damaged_runs": "Runs of bytes from dockerd that were no entry; each is kept beside its stream",
+    "damaged_bytes": "Bytes of these runs",
     "blocks": "Blocks cut",
     "block_frame_bytes": "Frame bytes that were cut into blocks",
     "block_stored_bytes": "Bytes of these blocks as stored",

@@ -1,17 +1,18 @@
 //! What the core tells of itself.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may panic, looks at files, and the core under test goes by the machine's clock, too"
+)]
 
 mod support;
 
+use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::{Host, Line, line};
 
 fn now_ns() -> i64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the core under test goes by the machine's clock, too"
-    )]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(now.as_nanos()).unwrap()
 }
@@ -77,7 +78,7 @@ fn faults_have_names_and_the_first_is_the_fault() {
     assert!(host.core().faults().is_empty());
     assert_eq!(host.core().fault(), None);
     host.core = None;
-    std::fs::write(host.data().join("format"), "logboom store 1000\n").unwrap();
+    fs::write(host.data().join("format"), "logboom store 1000\n").unwrap();
     host.start();
     let faults = host.core().faults();
     assert_eq!(
