@@ -46,6 +46,9 @@ STOP_SECONDS: Final = 8
 CONDITION_SECONDS: Final = 1.0
 """How often the service looks whether the store fails, or its disk stalls, or both are well again, to tell its log."""
 
+OPENING_SECONDS: Final = 5.0
+"""A store that is not open after so long is told to the log: a stall of its disk has nobody else who could tell it."""
+
 SETTINGS_SECONDS: Final = 1.0
 """How often the service looks whether the settings file has changed; it is read when two looks have found the same."""
 
@@ -201,6 +204,7 @@ async def serve(
             Lane.API, _make_doors, settings, look_at_faults, place, measures, engine_metrics
         )
         nursery.start_soon(doors.run)
+        nursery.start_soon(_tell_slow_opening, place, settings.data)
         # ORDER: before the store is open, which would heed other limits else.
         await run_in_core(Lane.SETTINGS, settings_file.read)
         _tell(settings_file, settings)
@@ -216,6 +220,17 @@ async def serve(
             with trio.CancelScope(shield=True):
                 await run_in_core(Lane.STORE, store.close)
             _log.info("the store is closed")
+
+
+async def _tell_slow_opening(place: OpenStore, data: str) -> None:
+    with trio.move_on_after(OPENING_SECONDS):
+        await place.wait()
+        return
+    _log.error(
+        "the store in %s is not open after %d s: its disk does not answer, or there is much to recover; containers wait to start",
+        data,
+        OPENING_SECONDS,
+    )
 
 
 async def _watch_until(stop: trio.Event, store: Store) -> None:

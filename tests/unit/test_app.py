@@ -37,6 +37,33 @@ def settings(folder: Path) -> Settings:
     return read_settings({}, given)[0]
 
 
+async def test_a_store_that_does_not_open_is_told_to_the_log(
+    settings: Settings,
+    store: FakeStore,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("logboom.app.OPENING_SECONDS", 0.01)
+    caplog.set_level(logging.INFO, "logboom")
+    may_open = threading.Event()
+    stop = trio.Event()
+
+    def open_slowly(_: Settings) -> Store:
+        may_open.wait(30)
+        return store
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve, settings, stop, opener=open_slowly))
+        with trio.fail_after(10):
+            while f"the store in {settings.data} is not open after" not in caplog.text:
+                await trio.sleep(0.005)
+        may_open.set()
+        with trio.fail_after(10):
+            while f"the store in {settings.data} is open" not in caplog.text:
+                await trio.sleep(0.005)
+        stop.set()
+
+
 async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open(
     folder: Path, settings: Settings, store: FakeStore
 ) -> None:
