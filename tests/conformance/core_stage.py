@@ -9,7 +9,9 @@ from typing import Any
 import trio
 
 from logboom import _core
+from logboom.app import set_limits
 from logboom.options import parse_options
+from logboom.settings import read_settings
 from tests.conformance.oracle import Query
 from tests.conformance.stand_in_stage import StandInStage
 from tests.support.fake_docker import Entry, FakeContainer, FakeDocker, FrameDecoder
@@ -94,6 +96,7 @@ class CorePlugin:
             pipe_budget_bytes=PIPE_BUDGET_BYTES,
             named_containers=100,
         )
+        set_limits(store, read_settings({}, {})[0])
         assert store.fault() is None
         return store
 
