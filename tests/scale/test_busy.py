@@ -18,7 +18,7 @@ from tests.support.fake_docker import FakeContainer, FrameDecoder, container_inf
 
 CONTAINERS = 1000 if IS_FULL else 10
 LINES_PER_S = 100_000 if IS_FULL else 20_000
-SECONDS = 60 * MINUTES if IS_FULL else 9
+SECONDS = 60 * MINUTES if IS_FULL else 6
 MAX_BYTES = 800_000_000 if IS_FULL else 30_000_000
 """All logs together. What is not compressed yet, up to a few hundred KB of each container, is in it."""
 
@@ -27,6 +27,9 @@ SLACK = 1.1
 
 OPTIONS = {"max-size": "1m", "max-file": "5"} if IS_FULL else {"max-size": "64k", "max-file": "1"}
 """Of each container: together more than the store may hold, in the small test less."""
+
+BLOCK_SECONDS = "300" if IS_FULL else "1"
+"""The small test has no time to wait until blocks are full."""
 
 AT_ONCE = 10
 """Lines of one write."""
@@ -75,7 +78,7 @@ async def print_all(containers: list[FakeContainer], worker: Worker) -> tuple[in
             if not IS_FULL or second % 10 == 0:
                 samples.stored.append(stored_bytes(worker.data))
         for at, container in enumerate(containers):
-            await container.write(lines.written(number, at + number))
+            await container.write(lines.written(number, at + number // AT_ONCE))
         number += AT_ONCE
         await trio.sleep_until(began + (number - 1) / AT_ONCE * ROUND_S)
     return number - 1, trio.current_time() - began, samples
@@ -106,7 +109,8 @@ async def check_numbers(container: FakeContainer, count: int) -> None:
 async def test_what_the_worker_holds_does_not_grow_while_many_containers_print(
     folder: Path, tell: Callable[[str], None]
 ) -> None:
-    with Worker(folder, {"LOGBOOM_MAX_BYTES": str(MAX_BYTES)}) as worker:
+    settings = {"LOGBOOM_MAX_BYTES": str(MAX_BYTES), "LOGBOOM_BLOCK_SECONDS": BLOCK_SECONDS}
+    with Worker(folder, settings) as worker:
         await worker.docker.call_checked("/LogDriver.Capabilities")
         containers = [
             FakeContainer(worker.docker, container_info(new_container_id(), OPTIONS))
