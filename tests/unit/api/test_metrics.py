@@ -41,10 +41,9 @@ def engine_socket(service: Service) -> Path:
 
 
 def parse(text: str) -> dict[str, Metric]:
-    families = list(text_string_to_metric_families(text))
-    names = [family.name for family in families]
+    names = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     assert len(names) == len(set(names)), "a family comes twice"
-    return {family.name: family for family in families}
+    return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 def values(family: Metric) -> dict[tuple[str, ...], float]:
