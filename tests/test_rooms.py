@@ -10,6 +10,7 @@ SOURCE = Path(__file__).parents[1] / "rust" / "core" / "src"
 FLOORS = {
     "core": 8,
     "intake": 7,
+    "playback": 7,
     "store": 6,
     "replay": 6,
     "stream": 5,

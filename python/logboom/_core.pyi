@@ -10,7 +10,7 @@ Times are ``int`` nanoseconds since the Unix epoch. Sizes are ``int`` bytes.
 """
 
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 __all__ = [
     "ClosedError",
@@ -18,6 +18,8 @@ __all__ = [
     "InvalidArgumentError",
     "LogboomError",
     "Pattern",
+    "Playback",
+    "Printed",
     "Reader",
     "Sent",
     "SessionExistsError",
@@ -450,6 +452,89 @@ class Description:
     @property
     def segment_count(self) -> int:
         """How many of these files are segments (``.zst``)."""
+
+@final
+class Playback:
+    """Several streams of a view as one log, merged by time.
+
+    Within a stream the order is that of arrival. A line of several pieces is not torn apart. A stream that cannot be read is
+    replaced by an entry that says so.
+    """
+
+    def __new__(cls, view: StoreView, *, only_stderr: bool | None) -> Playback:
+        """Nothing yet.
+
+        Args:
+            view: where the streams are.
+            only_stderr: only entries of stderr, or only the others; ``None``: all.
+        """
+
+    def add_text(
+        self,
+        *,
+        container_id: str,
+        begins_ns: int,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        times: Literal["local", "utc"] | None,
+        details: bytes | None,
+        prefix: bytes,
+    ) -> None:
+        """Add a stream, to be written as ``docker logs`` does. It need not be there yet.
+
+        Args:
+            container_id: which.
+            begins_ns: none of its entries is older; the stream is not opened before the merge has come there.
+            tail: as for ``StoreView.read``, like the next two.
+            since_ns: as above.
+            until_ns: as above.
+            times: each piece begins with its time, in UTC or in the zone of this process (``TZ``).
+            details: stands behind the time, followed by a space.
+            prefix: stands before each line.
+        """
+
+    def add_json(
+        self,
+        *,
+        container_id: str,
+        begins_ns: int,
+        tail: int | None,
+        since_ns: int | None,
+        until_ns: int | None,
+        members: list[tuple[str, str]],
+    ) -> None:
+        """Add a stream, to be written as ``Reader.next_json`` does.
+
+        Args:
+            container_id: as for ``add_text``, like the next four.
+            begins_ns: as above.
+            tail: as above.
+            since_ns: as above.
+            until_ns: as above.
+            members: names and values that stand first in each object.
+        """
+
+    def next(self, max_bytes: int) -> Printed:
+        """Entries of all streams, about ``max_bytes`` of them; nothing when all were given. *May block* on the disk."""
+
+    def look_again(self) -> None:
+        """Look for what has come in since the streams ended; ``next`` gives it. *May block* on the disk."""
+
+    def is_over(self) -> bool:
+        """Whether all streams have come to entries newer than ``until_ns``."""
+
+@final
+class Printed:
+    """What a call of ``Playback.next`` gives."""
+
+    @property
+    def runs(self) -> list[tuple[bool, bytes]]:
+        """What to write, in order, each with whether it goes to stderr."""
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries these are."""
 
 @final
 class Pattern:

@@ -18,6 +18,7 @@ __all__ = [
     "parse_boolean",
     "parse_count",
     "parse_duration_s",
+    "parse_exact_duration_s",
     "parse_size_bytes",
     "parse_unlimited_duration_s",
     "parse_unlimited_size_bytes",
@@ -101,19 +102,32 @@ def parse_duration_s(text: str) -> int:
     Raises:
         ValueSyntaxError: it is no duration, under a second, or over ``DURATION_LIMIT_S``.
     """
+    duration_s = parse_exact_duration_s(text)
+    if duration_s < 1:
+        raise ValueSyntaxError(f"{_quote(text)} is too short; a duration is at least 1s")
+    return -int(-duration_s // 1)
+
+
+def parse_exact_duration_s(text: str) -> Fraction:
+    """A duration to the last nanosecond, and of any shortness.
+
+    Raises:
+        ValueSyntaxError: it is no duration, or over ``DURATION_LIMIT_S``.
+    """
     if len(text) > LENGTH_LIMIT or not _DURATION.fullmatch(text):
         raise ValueSyntaxError(
             f"{_quote(text)} is not a duration; write numbers with s, m, h, d or w, such as 7d or 1h30m"
         )
     duration_s = sum(
-        Fraction(_number(number)) * _DURATION_UNITS_S[unit]
-        for number, unit in _DURATION_PART.findall(text)
+        (
+            Fraction(_number(number)) * _DURATION_UNITS_S[unit]
+            for number, unit in _DURATION_PART.findall(text)
+        ),
+        Fraction(0),
     )
-    if duration_s < 1:
-        raise ValueSyntaxError(f"{_quote(text)} is too short; a duration is at least 1s")
     if duration_s > DURATION_LIMIT_S:
         raise ValueSyntaxError(f"{_quote(text)} is too long; a duration is at most 100 years")
-    return -int(-duration_s // 1)
+    return duration_s
 
 
 def parse_unlimited_duration_s(text: str) -> int | None:

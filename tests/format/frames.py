@@ -1,5 +1,6 @@
 """Frames as dockerd writes them, by an encoder of these tests' own, and the entries that must come back of them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -45,7 +46,7 @@ def encode_frame(entry: Entry) -> bytes:
     return len(message).to_bytes(4, "big") + message
 
 
-def encode_frames(entries: list[Entry]) -> bytes:
+def encode_frames(entries: Iterable[Entry]) -> bytes:
     return b"".join(encode_frame(entry) for entry in entries)
 
 

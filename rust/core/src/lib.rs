@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! intake    FIFO -> journal: the reactor, pipe sizes, sessions; the cutter of blocks
+//! playback  several streams of a view as one log
 //! store     all streams of one data folder: which exist, the lock, session records
 //! replay    a reader's entries as the frames that ReadLogs sends, or as lines
 //! stream    one container's entries in order: cutting, reading, retention, waking followers
@@ -27,6 +28,7 @@ mod fault;
 pub mod intake;
 pub mod journal;
 mod pattern;
+pub mod playback;
 pub mod replay;
 pub mod segment;
 pub mod stats;

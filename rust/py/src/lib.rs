@@ -2,6 +2,7 @@
 
 mod errors;
 mod pattern;
+mod playback;
 mod reader;
 mod store;
 mod view;
@@ -17,6 +18,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::pattern::Pattern;
+    #[pymodule_export]
+    use crate::playback::{Playback, Printed};
     #[pymodule_export]
     use crate::reader::{Reader, Sent};
     #[pymodule_export]

@@ -83,6 +83,11 @@ impl Format {
         Self::Json { head }
     }
 
+    /// Lines of several pieces come out as one line.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text { .. })
+    }
+
     /// Appends an entry.
     pub fn put(&self, given: &Given<'_>, out: &mut Vec<u8>) {
         match self {

@@ -11,7 +11,7 @@ use super::root::readable_folder;
 use super::{CONTAINERS, check_container_id};
 use crate::disk::{Disk, SystemDisk, is_missing};
 use crate::error::{Error, Result};
-use crate::stream::{Session, SessionFacts, Snapshot, read_facts};
+use crate::stream::{Footprint, Session, SessionFacts, Snapshot, read_facts};
 
 /// One stream of a store, or a container that runs and has not printed yet.
 #[derive(Clone, Debug)]
@@ -28,8 +28,16 @@ pub struct Listed {
     pub facts: Option<String>,
 }
 
+/// A container's sessions that are written down beside FIFOs.
+#[derive(Debug, Default)]
+struct Recorded {
+    sessions: Vec<SessionFacts>,
+    /// One of the FIFOs is there.
+    is_active: bool,
+}
+
 /// The files of a store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreView {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
@@ -99,50 +107,56 @@ impl StoreView {
     /// # Errors
     /// The disk refused.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        let mut running = self.running()?;
+        let mut recorded = self.recorded()?;
         let mut streams: Vec<Listed> = self
             .stream_ids()?
             .into_iter()
             .map(|container_id| {
-                let mut sessions = read_facts(
-                    &*self.disk,
-                    &self.stream_folder(&container_id),
-                    &container_id,
-                );
-                let here = running.as_mut().map(|running| {
-                    let here = running.remove(&container_id).unwrap_or_default();
-                    let is_active = !here.is_empty();
-                    sessions.extend(here);
-                    is_active
+                let folder = self.stream_folder(&container_id);
+                let mut sessions = read_facts(&*self.disk, &folder, &container_id);
+                let is_active = recorded.as_mut().map(|recorded| {
+                    let recorded = recorded.remove(&container_id).unwrap_or_default();
+                    // The cutter may not have written them into the folder yet.
+                    sessions.extend(recorded.sessions);
+                    recorded.is_active
                 });
-                listed(container_id, here, &sessions)
+                listed(container_id, is_active, &sessions)
             })
             .collect();
-        for (container_id, sessions) in running.into_iter().flatten() {
-            streams.push(listed(container_id, Some(true), &sessions));
+        for (container_id, recorded) in recorded.into_iter().flatten() {
+            if recorded.is_active {
+                streams.push(listed(container_id, Some(true), &recorded.sessions));
+            }
         }
         streams.sort_unstable_by(|one, other| one.container_id.cmp(&other.container_id));
         Ok(streams)
     }
 
-    /// The sessions whose FIFO is there, by container.
-    fn running(&self) -> Result<Option<BTreeMap<String, Vec<SessionFacts>>>> {
+    /// The sessions that are written down beside FIFOs, by container.
+    fn recorded(&self) -> Result<Option<BTreeMap<String, Recorded>>> {
         let Some(fifo_root) = &self.fifo_root else {
             return Ok(None);
         };
-        let mut running: BTreeMap<String, Vec<SessionFacts>> = BTreeMap::new();
+        let mut recorded: BTreeMap<String, Recorded> = BTreeMap::new();
         let mut fifos = Fifos::default();
         let sessions = records(&*self.disk, &record_folder(fifo_root))?.sessions;
         for Session { facts, .. } in sessions {
             let path = fifo_root.join(facts.file.trim_start_matches('/'));
-            if fifos.is_there(&*self.disk, &path) {
-                running
-                    .entry(facts.container_id.clone())
-                    .or_default()
-                    .push(facts);
-            }
+            let here = recorded.entry(facts.container_id.clone()).or_default();
+            here.is_active |= fifos.is_there(&*self.disk, &path);
+            here.sessions.push(facts);
         }
-        Ok(Some(running))
+        Ok(Some(recorded))
+    }
+
+    /// How much a stream's files hold; two that are equal are the same files, but for what is done within one tick of the file
+    /// system's clock. `None`: it has no folder.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or the disk refused.
+    pub fn footprint(&self, container_id: &str) -> Result<Option<Footprint>> {
+        check_container_id(container_id)?;
+        Footprint::of_folder(&*self.disk, &self.stream_folder(container_id))
     }
 
     /// A stream as its files are now; `None`: it has no folder.

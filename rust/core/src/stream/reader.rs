@@ -84,6 +84,8 @@ struct Pass {
     until_ns: Option<i64>,
     /// The time of the entry that was given last.
     given_ns: Option<i64>,
+    /// Rule 3 has ended the walk.
+    is_past_until: bool,
 }
 
 /// Gives the entries of a stream, in runs.
@@ -211,6 +213,7 @@ impl Reader {
                 since_ns: query.since_ns,
                 until_ns: query.until_ns,
                 given_ns: None,
+                is_past_until: false,
             },
             is_finished: false,
             segment: None,
@@ -271,6 +274,11 @@ impl Reader {
             End::At(end) => Some(*end),
             End::With(session) => session.end_sequence(),
         }
+    }
+
+    /// It has ended because an entry was newer than the query wants.
+    pub fn is_past_until(&self) -> bool {
+        self.pass.is_past_until
     }
 
     /// Takes back what the stream's bell has rung. Do it before the steps that answer the ring.
@@ -484,6 +492,7 @@ impl Pass {
             self.since_ns = None;
         }
         if self.until_ns.is_some_and(|until_ns| time_ns > until_ns) {
+            self.is_past_until = true;
             return ControlFlow::Break(());
         }
         self.given_ns = Some(time_ns);

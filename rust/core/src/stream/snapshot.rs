@@ -129,6 +129,11 @@ impl Snapshot {
         Reader::open(&self.stream, query)
     }
 
+    /// The sequence number behind its newest entry.
+    pub fn end_sequence(&self) -> u64 {
+        self.stream.state().next_sequence()
+    }
+
     /// Its blocks, oldest first.
     pub fn blocks(&self) -> &[BlockPlace] {
         &self.blocks

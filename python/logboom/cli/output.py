@@ -1,0 +1,112 @@
+"""What commands write: bytes at once, tables, sizes and times for people."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import IO, Final
+
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "ClosedPipeError",
+    "Prefixes",
+    "has_colour",
+    "show",
+    "show_bytes",
+    "show_time",
+    "table",
+    "write_all",
+]
+
+STDOUT: Final = 1
+STDERR: Final = 2
+
+_SIZE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+_COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+"""Cyan, yellow, green, magenta, blue, and the bright ones, as compose takes them. Red is for errors."""
+
+
+class ClosedPipeError(Exception):
+    """Whoever read has had enough, as head has. It is no error; and no OSError, of which click makes one."""
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write to a descriptor, past Python's buffers: what goes to stdout and to stderr must keep its order.
+
+    Raises:
+        ClosedPipeError: whoever read has gone.
+    """
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except BrokenPipeError:
+        raise ClosedPipeError from None
+
+
+def show(text: str) -> None:
+    """Write a text to stdout.
+
+    Raises:
+        ClosedPipeError: whoever read has gone.
+    """
+    write_all(STDOUT, text.encode(errors="surrogateescape"))
+
+
+def has_colour(stream: IO[str]) -> bool:
+    """Whether colours are welcome: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+class Prefixes:
+    """What stands before each line of several logs: equally wide, each name in its colour.
+
+    Args:
+        names: those that are known; others may come.
+        colour: whether there are colours.
+    """
+
+    def __init__(self, names: Iterable[str], *, colour: bool) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+        self._width = max(map(len, self._places), default=0)
+        self._colour = colour
+
+    def of(self, name: str) -> bytes:
+        """The prefix of a name."""
+        place = self._places.setdefault(name, len(self._places))
+        text = f"{name:{self._width}} | ".encode()
+        if not self._colour:
+            return text
+        return b"\x1b[%dm%s\x1b[0m" % (_COLOURS[place % len(_COLOURS)], text)
+
+
+def show_bytes(size_bytes: int) -> str:
+    """A size with three digits and a decimal unit, as Docker shows them: ``1.23MB``."""
+    size = float(size_bytes)
+    unit = 0
+    while size >= 999.5 and unit < len(_SIZE_UNITS) - 1:
+        size /= 1000
+        unit += 1
+    return f"{size:.3g}{_SIZE_UNITS[unit]}"
+
+
+def show_time(time_ns: int | None, *, utc: bool) -> str:
+    """A time to the second, in the zone of this process or in UTC; ``-`` where there is none."""
+    if time_ns is None:
+        return "-"
+    moment = time.gmtime if utc else time.localtime
+    return time.strftime("%Y-%m-%d %H:%M:%S", moment(time_ns // 10**9))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Columns with two spaces between them; those in ``right`` are aligned to the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines) + "\n"
