@@ -22,7 +22,17 @@ from logboom.settings_file import (
 
 ENVIRONMENT = read_settings({"LOGBOOM_MAX_BYTES": "50g", "LOGBOOM_MAX_FILE": "7"}, {})[0]
 CHANGEABLE = {setting.key for setting in SETTINGS if setting.is_changeable}
-FIXED = {"data", "socket", "fifo_root", "block_seconds", "pipe_budget"}
+FIXED = {
+    "data",
+    "socket",
+    "fifo_root",
+    "block_seconds",
+    "pipe_budget",
+    "listen",
+    "metrics_listen",
+    "api_group",
+    "metrics_containers",
+}
 
 
 def parsed(text: str, in_force: Settings = ENVIRONMENT) -> tuple[Settings, list[str]]:
