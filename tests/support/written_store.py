@@ -38,7 +38,11 @@ class WrittenStore:
         self._fifo_count = 0
         self._fifos: dict[str, tuple[str, int]] = {}
         self.worker = Store.open(
-            data=str(self.data), fifo_root=str(root), block_seconds=300, pipe_budget_bytes=8 << 20
+            data=str(self.data),
+            fifo_root=str(root),
+            block_seconds=300,
+            pipe_budget_bytes=8 << 20,
+            named_containers=0,
         )
 
     def start(
@@ -68,10 +72,6 @@ class WrittenStore:
             file=file,
             container_id=container_id,
             facts=json.dumps(facts),
-            segment_bytes=4 << 20,
-            stream_bytes=None,
-            max_age_s=None,
-            compress=True,
         )
 
     def print(self, container_id: str, entries: Sequence[Entry]) -> None:
