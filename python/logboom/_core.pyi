@@ -369,6 +369,17 @@ class StoreView:
             StorageError: the disk refused.
         """
 
+    def streams_page(self, *, after: str, limit: int) -> list[Stream]:
+        """Some of them. *May block*: only their files are read.
+
+        Args:
+            after: those whose container ids come behind this one; ``""``: from the first on.
+            limit: how many at most.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+
     def describe(self, *, container_id: str) -> Description | None:
         """What a stream holds; ``None``: there is none. *May block*: indexes are read, and what is not compressed yet.
 

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import trio
 
+from logboom import _core
+
 __all__ = ["OpenStore", "Reader", "Sent", "Store"]
 
 
@@ -29,6 +31,8 @@ class Reader(Protocol):
     """``logboom._core.Reader``."""
 
     def fileno(self) -> int: ...  # noqa: D102
+
+    def next_json(self, max_bytes: int) -> bytes | None: ...  # noqa: D102
 
     def send_frames(self, socket: int, max_bytes: int) -> Sent | None: ...  # noqa: D102
 
@@ -65,6 +69,8 @@ class Store(Protocol):
     ) -> Reader: ...
 
     def has_log(self, *, container_id: str) -> bool: ...  # noqa: D102
+
+    def view(self) -> _core.StoreView: ...  # noqa: D102
 
     def set_limits(  # noqa: D102
         self,

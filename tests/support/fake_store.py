@@ -78,6 +78,9 @@ class FakeReader:
             return bytes(frames)
         return b"" if self.follow and not self.is_ended else None
 
+    def next_json(self, max_bytes: int) -> bytes | None:
+        raise NotImplementedError("the API is tested over the core")
+
     def send_frames(self, socket: int, max_bytes: int) -> FakeSent | None:
         if not self._waiting:
             before = len(self.entries)
@@ -183,6 +186,9 @@ class FakeStore:
     def has_log(self, *, container_id: str) -> bool:
         self.on_has_log()
         return container_id in self.entries
+
+    def view(self) -> _core.StoreView:
+        raise NotImplementedError("the API is tested over the core")
 
     def set_limits(self, **limits: Any) -> None:
         self.limits = limits

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from logboom.api import answers, doors, gate, router
+from logboom.api import answers, doors, entries, gate, router, streams
 from logboom.api.families import Families, engine_up
 from logboom.api.health import FAULTS, WARNINGS, Health
 from logboom.asgi import BODY_LIMIT_BYTES, BODY_TIME_LIMIT_S
@@ -268,7 +268,11 @@ def test_limits_of_the_api_are_those_in_the_code() -> None:
         "time for a request's body to arrive": f"{BODY_TIME_LIMIT_S} s",
         "length of a request's body": f"{router.BODY_LIMIT_BYTES} bytes",
         "parameters": f"{answers.PARAMETERS_LIMIT}",
+        "followers at once, at all addresses": f"{entries.FOLLOWERS_LIMIT}",
+        "streams in a page": f"{streams.PAGE_LIMIT}",
+        "`tail`": f"{entries.TAIL_LIMIT}",
         "time for a client to take a piece of its answer": f"{doors.TAKE_TIME_LIMIT_S} s",
     }
     assert f"at most {gate.TOKEN_LIMIT_BYTES} bytes" in API_TEXT
     assert f"every {doors.RETRY_SECONDS} seconds" in API_TEXT
+    assert f"1 to {streams.PAGE_LIMIT}, {streams.PAGE_DEFAULT} by default" in API_TEXT

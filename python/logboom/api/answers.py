@@ -20,14 +20,17 @@ PROBLEMS: Final = {
     "bad-parameter": (400, "A parameter cannot be used"),
     "unauthorized": (401, "A token is needed"),
     "not-found": (404, "There is nothing at this path"),
+    "stream-not-found": (404, "There is no such stream"),
     "method-not-allowed": (405, "This path has other methods"),
     "request-timeout": (408, "The request took too long to arrive"),
     "body-too-large": (413, "The request's body is too long"),
     "internal": (500, "A mistake in Logboom"),
+    "storage": (500, "The store cannot be read"),
     "engine-metrics": (503, "The engine's metrics cannot be had"),
     "starting": (503, "The store is not open yet"),
     "stopping": (503, "The service stops"),
     "too-many-connections": (503, "There are too many connections"),
+    "too-many-followers": (503, "There are too many followers"),
     "http-version": (505, "Only HTTP/1.1 is spoken"),
 }
 """Status and title by slug. A test holds ``docs/api.md`` to it."""

@@ -200,12 +200,17 @@ def _read_certificate(folder: Path) -> ssl.SSLContext | None:
 
 
 class Doors:
-    """Opens all doors and keeps them open."""
+    """Opens all doors and keeps them open.
 
-    def __init__(self, doors: Iterable[Door]) -> None:
+    Args:
+        doors: all of them.
+        ending: is set when no more is accepted.
+    """
+
+    def __init__(self, doors: Iterable[Door], ending: trio.Event) -> None:
         self._doors = tuple(doors)
         self._servers: list[Server] = []
-        self._ending = trio.Event()
+        self._ending = ending
 
     async def run(self) -> None:
         """Serve at all doors. Returns after ``stop_accepting``, when all requests have been answered."""

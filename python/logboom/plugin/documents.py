@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeAlias
 
 from logboom.errors import RequestError, ValueSyntaxError
-from logboom.plugin.instants import parse_instant_ns
+from logboom.instants import parse_instant_ns
 
 __all__ = [
     "CONTAINER_ID_LIMIT",

@@ -284,6 +284,15 @@ fn streams_are_listed_with_their_facts_and_whether_they_run() {
         );
         assert!(listed.first_started_ns <= listed.last_started_ns);
     }
+    let page = |after, most| {
+        let page = view.list_page(after, most).unwrap();
+        let ids = page.into_iter().map(|listed| listed.container_id);
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(page("", 2), ["active", "ended"]);
+    assert_eq!(page("ended", 2), ["silent"]);
+    assert_eq!(page("b", 1), ["ended"]);
+    assert!(page("silent", 2).is_empty());
     assert!(view.snapshot("silent").unwrap().is_none());
     drop(silent);
 

@@ -100,6 +100,14 @@ impl StoreView {
         Ok(streams.into_iter().map(Stream).collect())
     }
 
+    #[pyo3(signature = (*, after, limit))]
+    fn streams_page(&self, py: Python<'_>, after: &str, limit: usize) -> PyResult<Vec<Stream>> {
+        let streams = py
+            .detach(|| self.0.list_page(after, limit))
+            .map_err(to_python)?;
+        Ok(streams.into_iter().map(Stream).collect())
+    }
+
     #[pyo3(signature = (*, container_id))]
     fn describe(&self, py: Python<'_>, container_id: &str) -> PyResult<Option<Description>> {
         let described = py.detach(|| {

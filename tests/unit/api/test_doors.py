@@ -56,7 +56,7 @@ ROUTER = Router(
 
 @asynccontextmanager
 async def opened(*doors: Door) -> AsyncIterator[Doors]:
-    all_doors = Doors(doors)
+    all_doors = Doors(doors, trio.Event())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(all_doors.run)
         yield all_doors

@@ -107,29 +107,34 @@ impl StoreView {
     /// # Errors
     /// The disk refused.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        let mut recorded = self.recorded()?;
-        let mut streams: Vec<Listed> = self
-            .stream_ids()?
-            .into_iter()
-            .map(|container_id| {
-                let folder = self.stream_folder(&container_id);
-                let mut sessions = read_facts(&*self.disk, &folder, &container_id);
-                let is_active = recorded.as_mut().map(|recorded| {
-                    let recorded = recorded.remove(&container_id).unwrap_or_default();
+        self.list_page("", usize::MAX)
+    }
+
+    /// At most so many of them, the first that come behind an id. Only their files are read.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn list_page(&self, after: &str, most: usize) -> Result<Vec<Listed>> {
+        let recorded = self.recorded()?;
+        let mut ids = self.stream_ids()?;
+        let active = recorded.iter().flatten().filter(|(_, here)| here.is_active);
+        ids.extend(active.map(|(id, _)| id.clone()));
+        ids.sort_unstable();
+        ids.dedup();
+        let page = ids.into_iter().filter(|id| &**id > after).take(most);
+        let list = |container_id: String| {
+            let folder = self.stream_folder(&container_id);
+            let mut sessions = read_facts(&*self.disk, &folder, &container_id);
+            let is_active = recorded.as_ref().map(|recorded| {
+                recorded.get(&container_id).is_some_and(|here| {
                     // The cutter may not have written them into the folder yet.
-                    sessions.extend(recorded.sessions);
-                    recorded.is_active
-                });
-                listed(container_id, is_active, &sessions)
-            })
-            .collect();
-        for (container_id, recorded) in recorded.into_iter().flatten() {
-            if recorded.is_active {
-                streams.push(listed(container_id, Some(true), &recorded.sessions));
-            }
-        }
-        streams.sort_unstable_by(|one, other| one.container_id.cmp(&other.container_id));
-        Ok(streams)
+                    sessions.extend(here.sessions.iter().cloned());
+                    here.is_active
+                })
+            });
+            listed(container_id, is_active, &sessions)
+        };
+        Ok(page.map(list).collect())
     }
 
     /// The sessions that are written down beside FIFOs, by container.

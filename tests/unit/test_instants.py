@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from logboom.errors import ValueSyntaxError
-from logboom.plugin.instants import INSTANT_LIMIT_NS, parse_instant_ns
+from logboom.instants import INSTANT_LIMIT_NS, parse_instant_ns
 from tests.support.fake_docker import go_time
 
 

@@ -1,0 +1,94 @@
+"""Which streams there are, and what each holds."""
+
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+from logboom import _core
+from logboom.api.answers import Answer, Json, Problem, Request
+from logboom.store import OpenStore, Store
+from logboom.threads import Lane, run_in_core
+
+__all__ = ["PAGE_DEFAULT", "PAGE_LIMIT", "Streams"]
+
+PAGE_LIMIT: Final = 1000
+"""Streams in one answer at most: the index of each is read, which takes some tenths of a millisecond."""
+
+PAGE_DEFAULT: Final = 100
+
+_SECOND_NS: Final = 10**9
+
+
+class Streams:
+    """Answers ``/api/v1/streams``.
+
+    Args:
+        open_store: where the store will be.
+    """
+
+    def __init__(self, open_store: OpenStore) -> None:
+        self._open_store = open_store
+
+    async def list(self, request: Request) -> Answer:
+        """One page, in the order of container ids."""
+        parameters = request.parameters("after", "limit")
+        limit = _parse_limit(parameters.get("limit"))
+        store = self._open_store.get_nowait()
+        if store is None:
+            raise Problem("starting", "the store is not open yet; try again")
+        after = parameters.get("after", "")
+        return Json(await run_in_core(Lane.READS, _list, store, after, limit))
+
+
+def _parse_limit(text: str | None) -> int:
+    if text is None:
+        return PAGE_DEFAULT
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise Problem(
+            "bad-parameter", f"limit is a number from 1 to {PAGE_LIMIT}, not {text[:64]!r}"
+        )
+    return limit
+
+
+def _list(store: Store, after: str, limit: int) -> dict[str, object]:
+    view = store.view()
+    # One more than is given: so it is known whether there are more.
+    found = view.streams_page(after=after, limit=limit + 1)
+    page = found[:limit]
+    return {
+        "streams": [_describe(view, stream) for stream in page],
+        "next": page[-1].container_id if len(found) > limit else None,
+    }
+
+
+def _describe(view: _core.StoreView, stream: _core.Stream) -> dict[str, object]:
+    described: dict[str, object] = {
+        "container_id": stream.container_id,
+        "active": stream.is_active,
+        "first_started": _show(stream.first_started_ns),
+        "last_started": _show(stream.last_started_ns),
+        "container": None if stream.facts is None else json.loads(stream.facts),
+    }
+    try:
+        held = view.describe(container_id=stream.container_id)
+    except _core.StorageError as error:
+        return {**described, "fault": str(error)}
+    # There is none of a container that runs and has printed nothing.
+    return {
+        **described,
+        "entries": 0 if held is None else held.entry_count,
+        "first_time": None if held is None else _show(held.first_ns),
+        "last_time": None if held is None else _show(held.last_ns),
+        "text_bytes": 0 if held is None else held.text_bytes,
+        "stored_bytes": 0 if held is None else held.stored_bytes,
+        "segments": 0 if held is None else held.segment_count,
+    }
+
+
+def _show(time_ns: int | None) -> str | None:
+    """RFC 3339 with nanoseconds, as entries have it."""
+    if time_ns is None:
+        return None
+    seconds, fraction_ns = divmod(time_ns, _SECOND_NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
