@@ -172,7 +172,11 @@ class Engine:
         Raises:
             subprocess.CalledProcessError: it failed.
         """
-        subprocess.run(self._namespace.command("sh", "-ec", script), check=True)
+        subprocess.run(self.command_inside("sh", "-ec", script), check=True)
+
+    def command_inside(self, *words: str | Path) -> list[str]:
+        """The command line that runs a program where the engine's mounts are."""
+        return self._namespace.command(*words)
 
     def docker_command(self, *words: str | Path) -> list[str]:
         """The command line of the docker client for this engine; run it with ``environment``."""

@@ -22,6 +22,17 @@ NEXT = "next"
 # Where it keeps logs while it is tried out: in its own root folder, which goes with it.
 TRIAL_DATA = "/run/logboom"
 
+# The command line on the host.
+SCRIPT = Path(__file__).with_name("logboom")
+# Where it is put on the host, unless the environment names another PREFIX.
+PREFIX = "/usr/local"
+
+# A script of any version has it.
+MARK = "# logboom: the command line on the host"
+
+# In PREFIX/lib, where the docker client looks for its plugins.
+CLIENT_PLUGIN = "docker/cli-plugins/docker-logboom"
+
 HOW_TO_USE = f"""
 Use it:      docker run --log-driver {NAME} ...
              docker logs -f --tail 10 CONTAINER
@@ -82,6 +93,7 @@ def install() -> None:
     else:
         upgrade(plugin)
     print(f"{NAME} is installed; its logs are in {data_folder(inspect_plugin())}.\n{HOW_TO_USE}")
+    print(put_command())
 
 
 def uninstall() -> None:
@@ -105,6 +117,7 @@ def uninstall() -> None:
     if plugin["Enabled"]:
         docker("plugin", "disable", NAME)
     docker("plugin", "remove", NAME)
+    remove_command()
     print(f"{NAME} is removed; its logs stay in {data_folder(plugin)}.")
 
 
@@ -214,6 +227,49 @@ def data_folder(plugin: dict[str, Any] | None) -> str:
         mount["Source"] for mount in plugin["Settings"]["Mounts"] if mount["Name"] == "data"
     )
     return f"{source}/logboom"
+
+
+def put_command() -> str:
+    """Put the command line on the host, also as ``docker logboom``; returns what there is to say of it.
+
+    What is there and is not ours stays as it is: the plugin works without it.
+    """
+    command, client_plugin = _places()
+    try:
+        if not _is_ours(command):
+            return f"{command} is another program and stays; {SCRIPT} does the same as logboom"
+        for folder in (command.parent, client_plugin.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        # ORDER: renamed into place, for a shell may be reading the old one.
+        new = command.with_name("logboom.new")
+        new.write_text(SCRIPT.read_text())
+        new.chmod(0o755)
+        new.rename(command)
+        client_plugin.unlink(missing_ok=True)
+        client_plugin.symlink_to(os.path.relpath(command, client_plugin.parent))
+    except OSError as error:
+        return (
+            f"{command} cannot be made ({error.strerror}): try `sudo make install`, or use {SCRIPT}"
+        )
+    return f"See the logs:  {command} ls   (or docker logboom ls; docs/cli.md)"
+
+
+def remove_command() -> None:
+    """Take the command away, if it is ours."""
+    command, client_plugin = _places()
+    if command.exists() and _is_ours(command):
+        client_plugin.unlink(missing_ok=True)
+        command.unlink()
+
+
+def _places() -> tuple[Path, Path]:
+    prefix = Path(os.environ.get("PREFIX", PREFIX))
+    return prefix / "bin/logboom", prefix / "lib" / CLIENT_PLUGIN
+
+
+def _is_ours(command: Path) -> bool:
+    """Whether the file may be replaced: it is one of these scripts, or not there."""
+    return not command.exists() or MARK in command.read_text(errors="replace")
 
 
 def inspect_plugin() -> dict[str, Any] | None:

@@ -45,7 +45,11 @@ def run_install(
     return subprocess.run(
         [sys.executable, REPOSITORY / "packaging/install.py", action],
         cwd=folder,
-        env={**engine.environment, "PYTHONPATH": str(REPOSITORY)},
+        env={
+            **engine.environment,
+            "PYTHONPATH": str(REPOSITORY),
+            "PREFIX": str(folder / "local"),
+        },
         capture_output=True,
         text=True,
         check=False,

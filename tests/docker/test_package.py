@@ -78,11 +78,18 @@ def test_install_then_uninstall_leaves_no_plugin(
     assert installed.returncode == 0, installed.stderr
     assert "docker run --log-driver logboom" in installed.stdout
     assert plugins(engine) == ["logboom:latest true"]
+    command = tmp_path / "local/bin/logboom"
+    client_plugin = tmp_path / "local/lib/docker/cli-plugins/docker-logboom"
+    assert f"{command} ls" in installed.stdout
+    assert os.access(command, os.X_OK)
+    assert client_plugin.samefile(command)
     engine.docker("run", "--rm", "--log-driver=logboom", "bb", "echo", "hello")
 
     removed = run_install(engine, "uninstall", plugin_build, tmp_path)
     assert removed.returncode == 0, removed.stderr
     assert "/var/log/logboom" in removed.stdout
+    assert not command.exists()
+    assert not client_plugin.is_symlink()
     assert plugins(engine) == []
     assert "not installed" in run_install(engine, "uninstall", plugin_build, tmp_path).stdout
 

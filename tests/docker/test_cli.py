@@ -1,0 +1,191 @@
+"""``logboom`` on the host of an engine, through the plugin's own copy, shows what ``docker logs`` shows."""
+
+import fcntl
+import json
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import termios
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engines.private import Engine
+from tests.docker.conftest import wait_until
+
+SCRIPT = Path(__file__).parents[2] / "packaging" / "logboom"
+
+PRINT = """
+for number in 1 2 3; do
+    echo out $number; sleep 0.02; echo err $number >&2; sleep 0.02
+done
+echo; printf 'no newline\\r\\n'; sleep 0.02
+head -c 40000 /dev/zero | tr '\\0' x; echo end
+"""
+
+TIMEOUT_S = 60
+
+
+@dataclass
+class Host:
+    """The engine's host: its mounts, without this test's own Python."""
+
+    engine: Engine
+    script: Path
+
+    def command(self, *words: str) -> list[str]:
+        return self.engine.command_inside(self.script, *words)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.engine.environment,
+            "LOGBOOM_EXEC_ROOT": str(self.engine.home / "exec"),
+            "PATH": f"{self.script.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+        }
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            self.command(*words),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+
+
+@pytest.fixture(scope="module")
+def host(engine: Engine) -> Host:
+    client = shutil.which("docker")
+    assert client is not None
+    folder = engine.home / "bin"
+    folder.mkdir()
+    shutil.copy(client, folder / "docker")
+    shutil.copy(SCRIPT, folder / "logboom")
+    engine.docker("run", "--name=web", "--log-driver=logboom", "bb", "sh", "-c", PRINT)
+    return Host(engine, folder / "logboom")
+
+
+@pytest.fixture(scope="module")
+def times(engine: Engine) -> list[str]:
+    """When the container printed to its stdout."""
+    shown = engine.docker_text("logs", "-t", "web").splitlines()
+    return [line.split()[0] for line in shown[:3]]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "--tail 3",
+        "-n 0",
+        "-n -1",
+        "--tail all",
+        "--since {0}",
+        "--since {1}",
+        "--until {1}",
+        "--since {1} --until {2}",
+        "--tail 4 --since {2}",
+        "--since 1h",
+        "--until 1h",
+        "--since 1.5",
+        "-t --until {2}",
+        "--details",
+        "--details -t",
+    ],
+)
+def test_the_same_flags_show_the_same(host: Host, times: list[str], flags: str) -> None:
+    words = flags.format(*times).split()
+    expected = host.engine.docker("logs", *words, "web")
+    shown = host.run("logs", *words, "web")
+    assert shown.returncode == 0
+    assert (shown.stdout, shown.stderr) == (expected.stdout, expected.stderr)
+
+
+def test_a_removed_container_is_listed_and_read_still(host: Host) -> None:
+    engine = host.engine
+    identifier = engine.docker_text(
+        *(
+            "run",
+            "--detach",
+            "--name=gone",
+            "--log-driver=logboom",
+            "--label=a=b",
+            "bb",
+            "echo",
+            "hi",
+        )
+    )
+    engine.docker("wait", "gone")
+    engine.docker("rm", "gone")
+    listed = json.loads(host.run("ls", "gone", "--json").stdout)
+    assert (listed["id"], listed["active"], listed["entries"]) == (identifier, False, 1)
+    assert listed["image"] == "bb"
+    assert listed["labels"] == {"a": "b"}
+    assert host.run("logs", "gone").stdout == b"hi\n"
+
+
+def test_it_is_a_plugin_of_the_docker_client(host: Host) -> None:
+    plugins = host.engine.home / "client" / "cli-plugins"
+    plugins.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SCRIPT, plugins / "docker-logboom")
+    shown = subprocess.run(
+        host.engine.command_inside("docker", "logboom", "logs", "-n", "1", "web"),
+        env=host.environment,
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_S,
+    )
+    assert shown.stdout == b"x" * (40_000 % 16_384) + b"end\n"
+
+
+def test_a_terminal_has_colours_and_ctrl_c(host: Host) -> None:
+    host.engine.docker("run", "--name=db", "--log-driver=logboom", "bb", "echo", "hello")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+    os.set_blocking(ours, False)
+    shown = b""
+
+    def has_shown_all() -> bool:
+        nonlocal shown
+        with suppress(BlockingIOError):
+            shown += os.read(ours, 100_000)
+        return b"\x1b[33mdb  | \x1b[0mhello\r\n" in shown
+
+    # A session of its own, whose terminal this is.
+    command = host.engine.command_inside(
+        *("setsid", "--ctty", "--wait", host.script, "logs", "-f", "web", "db")
+    )
+    with subprocess.Popen(
+        command,
+        env=host.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as started:
+        try:
+            wait_until("the last line", has_shown_all)
+            assert b"\x1b[36mweb | \x1b[0mout 1\r\n" in shown
+            os.write(ours, b"\x03")
+            assert started.wait(TIMEOUT_S) == 130
+        finally:
+            started.kill()
+            os.close(ours)
+            os.close(theirs)
+
+
+def test_without_the_plugin_it_says_what_to_do(host: Host) -> None:
+    done = subprocess.run(
+        host.command("ls"),
+        env={**host.environment, "LOGBOOM_PLUGIN": "other"},
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 1
+    assert b"docker plugin enable --timeout 0 other" in done.stderr
