@@ -388,6 +388,20 @@ class StoreView:
             StorageError: the disk refused, or the newest block is damaged.
         """
 
+    def activity(
+        self, *, container_ids: list[str], from_ns: int, span_ns: int, span_count: int
+    ) -> list[int]:
+        """How much text came in each of ``span_count`` spans of time, from ``from_ns`` on. *May block*: indexes are read, and what
+        is not compressed yet.
+
+        Of a block, about a megabyte of lines, only the oldest and the newest time are looked at, and its text is spread evenly
+        between them.
+
+        Raises:
+            InvalidArgumentError: a bad container id.
+            StorageError: the disk refused, or a newest block is damaged.
+        """
+
     def read(
         self,
         *,

@@ -23,6 +23,8 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "ls": "logboom.cli.ls:ls",
     "logs": "logboom.cli.logs:logs",
+    "export": "logboom.cli.export:export",
+    "stats": "logboom.cli.stats:stats",
     "serve": "logboom.cli.serve:serve",
 }
 """Each command and where it is."""

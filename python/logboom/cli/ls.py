@@ -3,50 +3,16 @@
 import fnmatch
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import click
 
-from logboom._core import Description, StoreView
 from logboom.cli.containers import Container, list_containers, matches
 from logboom.cli.output import show, show_bytes, show_time, table
+from logboom.cli.rows import Row, read_row
 from logboom.cli.store import data_option, open_view
 
 __all__ = ["ls"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A container and what its stream holds; ``None``: it has printed nothing."""
-
-    container: Container
-    held: Description | None
-
-    @property
-    def first_ns(self) -> int | None:
-        """The time of its oldest entry."""
-        return self.held.first_ns if self.held else None
-
-    @property
-    def last_ns(self) -> int | None:
-        """The time of its newest entry."""
-        return self.held.last_ns if self.held else None
-
-    @property
-    def entry_count(self) -> int:
-        """How many entries it has."""
-        return self.held.entry_count if self.held else 0
-
-    @property
-    def text_bytes(self) -> int:
-        """What its lines take as text."""
-        return self.held.text_bytes if self.held else 0
-
-    @property
-    def stored_bytes(self) -> int:
-        """What its files take."""
-        return self.held.stored_bytes if self.held else 0
 
 
 SORTS: Final[dict[str, Callable[[Row], tuple[int, str]]]] = {
@@ -113,16 +79,12 @@ def ls(
         and all(_has_label(container, label) for label in labels)
         and (state is None or state == _STATES[container.is_active])
     ]
-    rows = sorted((_row(view, container) for container in containers), key=SORTS[sort])
+    rows = sorted((read_row(view, container) for container in containers), key=SORTS[sort])
     if as_json:
         text = "".join(json.dumps(_document(row)) + "\n" for row in rows)
     else:
         text = table(_HEAD, [_cells(row, utc=utc) for row in rows], right=_RIGHT)
     show(text)
-
-
-def _row(view: StoreView, container: Container) -> Row:
-    return Row(container, view.describe(container_id=container.container_id))
 
 
 def _is_named(container: Container, names: tuple[str, ...]) -> bool:

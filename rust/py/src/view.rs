@@ -117,6 +117,28 @@ impl StoreView {
         Ok(described.map_err(to_python)?.map(Description::from))
     }
 
+    #[pyo3(signature = (*, container_ids, from_ns, span_ns, span_count))]
+    #[expect(clippy::needless_pass_by_value, reason = "Python gives it up")]
+    fn activity(
+        &self,
+        py: Python<'_>,
+        container_ids: Vec<String>,
+        from_ns: i64,
+        span_ns: i64,
+        span_count: usize,
+    ) -> PyResult<Vec<u64>> {
+        py.detach(|| {
+            let mut spans = vec![0; span_count];
+            for container_id in &container_ids {
+                if let Some(snapshot) = self.0.snapshot(container_id)? {
+                    snapshot.add_activity(from_ns, span_ns, &mut spans)?;
+                }
+            }
+            Ok(spans)
+        })
+        .map_err(to_python)
+    }
+
     #[pyo3(signature = (*, container_id, tail, since_ns, until_ns, from_sequence))]
     fn read(
         &self,

@@ -144,25 +144,15 @@ impl Snapshot {
     /// # Errors
     /// The disk refused.
     pub fn describe(&self) -> Result<Description> {
-        let (first_sequence, end_sequence, chain) = {
+        let mut description = {
             let state = self.stream.state();
-            let chain: Vec<(u64, Arc<Generation>)> = state
-                .chain
-                .iter()
-                .enumerate()
-                .map(|(index, generation)| {
-                    let offset = state.uncut_point(index, generation).offset;
-                    (offset, Arc::clone(generation))
-                })
-                .collect();
-            (state.oldest_sequence(), state.next_sequence(), chain)
-        };
-        let mut description = Description {
-            first_sequence,
-            end_sequence,
-            stored_bytes: self.stored_bytes,
-            segment_count: self.stream.state().segments.len() as u64,
-            ..Description::default()
+            Description {
+                first_sequence: state.oldest_sequence(),
+                end_sequence: state.next_sequence(),
+                stored_bytes: self.stored_bytes,
+                segment_count: state.segments.len() as u64,
+                ..Description::default()
+            }
         };
         for block in &self.blocks {
             description.add(
@@ -172,17 +162,66 @@ impl Snapshot {
                 block.max_time_ns,
             );
         }
+        self.visit_journal(|time_ns, text_bytes| {
+            description.add(1, text_bytes, time_ns, time_ns);
+        })?;
+        Ok(description)
+    }
+
+    /// Adds how much text came in each of equally long spans of time from `from_ns` on. Of a block only its oldest and newest
+    /// time are known, so its text is spread evenly between them.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn add_activity(&self, from_ns: i64, span_ns: i64, spans: &mut [u64]) -> Result<()> {
+        for block in &self.blocks {
+            let (min, max) = (block.min_time_ns, block.max_time_ns);
+            spread(block.text_bytes.into(), min, max, from_ns, span_ns, spans);
+        }
+        self.visit_journal(|time_ns, text_bytes| {
+            spread(text_bytes, time_ns, time_ns, from_ns, span_ns, spans);
+        })
+    }
+
+    /// Gives the time and the size of the text of each entry that lies in no block.
+    fn visit_journal(&self, mut visit: impl FnMut(i64, u64)) -> Result<()> {
+        let chain: Vec<(u64, Arc<Generation>)> = {
+            let state = self.stream.state();
+            let uncut = state.chain.iter().enumerate().map(|(index, generation)| {
+                let offset = state.uncut_point(index, generation).offset;
+                (offset, Arc::clone(generation))
+            });
+            uncut.collect()
+        };
         let mut chunk = Vec::new();
         for (offset, generation) in chain {
             generation.walk(offset, &mut chunk, |item, end| {
                 with_entry(&generation, &item, end, |entry, _| {
                     let text_bytes = entry.line.len() + usize::from(!entry.is_continued());
-                    description.add(1, text_bytes as u64, entry.time_ns, entry.time_ns);
+                    visit(entry.time_ns, text_bytes as u64);
                 });
                 ControlFlow::Continue(())
             })?;
         }
-        Ok(description)
+        Ok(())
+    }
+}
+
+/// Spreads bytes that came between two times over the spans that they touch; what lies outside of all is left out.
+fn spread(bytes: u64, min: i64, max: i64, from_ns: i64, span_ns: i64, spans: &mut [u64]) {
+    let span_ns = i128::from(span_ns.max(1));
+    let (first, last) = (
+        i128::from(min) - i128::from(from_ns),
+        i128::from(max.max(min)) - i128::from(from_ns) + 1,
+    );
+    let whole = last - first;
+    for (index, span) in spans.iter_mut().enumerate() {
+        let begin = index as i128 * span_ns;
+        let shared = last.min(begin + span_ns) - first.max(begin);
+        if shared > 0 {
+            // Less than the block has, which fits.
+            *span += u64::try_from(i128::from(bytes) * shared / whole).unwrap_or(0);
+        }
     }
 }
 
@@ -256,5 +295,26 @@ fn take_segments(found: Vec<FoundSegment>, state: &mut State, blocks: &mut Vec<B
         let facts = SegmentFacts::new(&segment.path, segment.bytes, &segment.blocks, is_known);
         state.segments.push_back(facts);
         blocks.extend(segment.blocks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn bytes_are_spread_over_the_spans_between_two_times() {
+        let mut spans = [0; 4];
+        spread(100, 105, 105, 100, 10, &mut spans);
+        assert_eq!(spans, [100, 0, 0, 0]);
+        // From the middle of the first span to the middle of the third.
+        spread(200, 105, 124, 100, 10, &mut spans);
+        assert_eq!(spans, [150, 100, 50, 0]);
+        // Half of it lies before the first.
+        spread(20, 90, 109, 100, 10, &mut spans);
+        assert_eq!(spans, [160, 100, 50, 0]);
+        spread(1000, 200, 300, 100, 10, &mut spans);
+        spread(1000, i64::MIN, 0, 100, 10, &mut spans);
+        assert_eq!(spans, [160, 100, 50, 0]);
     }
 }
