@@ -3,10 +3,11 @@
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from logboom._core import Playback, StoreView
+from logboom._core import Description, Playback, StorageError, StoreView
 from logboom.cli.containers import Container
 
 __all__ = ["Selection", "add", "encode_details", "tails"]
@@ -33,7 +34,7 @@ def add(
     prefix: bytes = b"",
 ) -> int:
     """Add a container's log; returns how many entries it has, before any choice but ``tail``."""
-    held = view.describe(container_id=container.container_id)
+    held = _describe(view, container)
     begins_ns = held.first_ns if held and held.first_ns is not None else 0
     entry_count = held.entry_count if held else 0
     if selection.as_json:
@@ -77,8 +78,15 @@ def tails(view: StoreView, containers: Sequence[Container], tail: int) -> dict[s
     left: defaultdict[str, int] = defaultdict(lambda: tail)
     found = {}
     for container in reversed(containers):
-        held = view.describe(container_id=container.container_id)
+        held = _describe(view, container)
         count = min(left[container.name], held.entry_count if held else 0)
         found[container.container_id] = count
         left[container.name] -= count
     return found
+
+
+def _describe(view: StoreView, container: Container) -> Description | None:
+    """What a log holds; of one that cannot be read an entry of the playback says why."""
+    with suppress(StorageError):
+        return view.describe(container_id=container.container_id)
+    return None

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from logboom._core import Description, StoreView
+import click
+
+from logboom._core import Description, StorageError, StoreView
 from logboom.cli.containers import Container
 
 __all__ = ["Row", "read_row"]
@@ -42,5 +44,10 @@ class Row:
 
 
 def read_row(view: StoreView, container: Container) -> Row:
-    """Look at a container's log."""
-    return Row(container, view.describe(container_id=container.container_id))
+    """Look at a container's log. One that cannot be read is said on stderr, and keeps none from being shown."""
+    try:
+        held = view.describe(container_id=container.container_id)
+    except StorageError as error:
+        click.echo(f"Warning: {container.name} cannot be read: {error}", err=True)
+        held = None
+    return Row(container, held)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -35,6 +36,9 @@ def open_view(data: str | None) -> StoreView:
 
     Which containers run can be seen where dockerd's FIFOs are: in the plugin, which knows LOGBOOM_FIFO_ROOT.
     """
+    # Each container that is read at the same time takes some files.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return StoreView.open(data=find_data(data), fifo_root=os.environ.get("LOGBOOM_FIFO_ROOT"))
 
 

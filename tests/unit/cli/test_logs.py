@@ -114,6 +114,34 @@ def test_two_hundred_containers_are_merged_by_time(run: Run, written: WrittenSto
     assert shown == [f"{name:7} | {line}" for _, name, line in sorted(expected)]
 
 
+def test_more_files_are_open_than_a_shell_allows(written: WrittenStore) -> None:
+    for number in range(40):
+        written.start(f"{number:064x}", "web")
+        written.print(f"{number:064x}", [entry(0, "begin"), entry(number + 1, "end")])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -Sn 50; exec {sys.executable} -m logboom logs web"],
+        env=environment(written, {}),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == 40 * b"begin\n" + 40 * b"end\n"
+
+
+def test_a_log_that_cannot_be_read_hides_no_other(run: Run, written: WrittenStore) -> None:
+    written.run(DATABASE, "db", [entry(1, "two")])
+    broken = written.data / "containers" / WEB
+    # A folder where a segment is expected cannot be read.
+    (broken / f"{0:020}.zst").mkdir(parents=True)
+    done = run("logs", "db", WEB)
+    assert done.stdout == b"db           | two\n"
+    assert done.stderr.startswith(
+        b"aaaaaaaaaaaa | logboom: the stream cannot be read: cannot read "
+    )
+    listed = run("ls", "--json")
+    assert len(listed.stdout.splitlines()) == 2
+    assert listed.stderr.startswith(b"Warning: aaaaaaaaaaaa cannot be read: cannot read ")
+
+
 def test_the_order_within_a_container_is_that_of_arrival(run: Run, written: WrittenStore) -> None:
     written.run(WEB, "web", [entry(5, "first"), entry(1, "set back"), entry(6, "last")])
     written.run(DATABASE, "db", [entry(2, "early"), entry(5.5, "late")])
