@@ -20,7 +20,10 @@ CONTAINERS = 1000 if IS_FULL else 10
 LINES_PER_S = 100_000 if IS_FULL else 20_000
 SECONDS = 60 * MINUTES if IS_FULL else 6
 MAX_BYTES = 800_000_000 if IS_FULL else 30_000_000
-"""All logs together. What is not compressed yet, up to a few hundred KB of each container, is in it."""
+"""All logs together; but what is not compressed yet always stays (docs/retention.md)."""
+
+JOURNAL_BYTES = 5_000_000
+"""That much of each container, at most."""
 
 SLACK = 1.1
 """Retention looks once a second."""
@@ -35,8 +38,14 @@ AT_ONCE = 10
 """Lines of one write."""
 
 ROUND_S = CONTAINERS * AT_ONCE / LINES_PER_S
+CUT_S = 300
+"""Each log is synced by itself when its container has ended."""
+
 CHECKED = 20 if IS_FULL else 5
 """So many containers are read back."""
+
+CALL_THREADS = 4
+"""Of calls; they come and go. There is none of a container."""
 
 MEMORY_SLACK_BYTES = 8 << 20
 
@@ -46,26 +55,28 @@ class Samples:
     """Looks at the worker, in the order of time."""
 
     usages: list[Usage]
-    stored: list[int]
+    segments: list[int]
+    journals: list[int]
 
     def check_flat(self) -> None:
         """The last third is like the one before: the first is the time in which files and memory fill."""
         third = len(self.usages) // 3
         before, after = self.usages[third : 2 * third], self.usages[2 * third :]
-        assert {usage.thread_count for usage in self.usages} == {self.usages[0].thread_count}
+        most = self.usages[0].thread_count + CALL_THREADS
+        assert max(usage.thread_count for usage in self.usages) <= most
         grown = median(usage.memory_bytes for usage in after) - median(
             usage.memory_bytes for usage in before
         )
         assert grown <= MEMORY_SLACK_BYTES, f"{grown} bytes more"
-        most = max(usage.file_count for usage in before)
+        most = max(usage.file_count for usage in before) + CONTAINERS
         # Each may have a file more or less at any moment.
-        assert max(usage.file_count for usage in after) <= most + CONTAINERS
+        assert max(usage.file_count for usage in after) <= most
 
 
 async def print_all(containers: list[FakeContainer], worker: Worker) -> tuple[int, float, Samples]:
     """Let all print at the rate; returns how many lines each has, and how long it took."""
     lines = Lines(AT_ONCE)
-    samples = Samples([], [])
+    samples = Samples([], [], [])
     number = 1
     began = trio.current_time()
     second = 0
@@ -76,7 +87,8 @@ async def print_all(containers: list[FakeContainer], worker: Worker) -> tuple[in
             samples.usages.append(Usage.of(worker.pid))
             # The small store is looked at each second, the large one is too large for that.
             if not IS_FULL or second % 10 == 0:
-                samples.stored.append(stored_bytes(worker.data))
+                samples.segments.append(stored_bytes(worker.data, ".zst"))
+                samples.journals.append(stored_bytes(worker.data, ".journal"))
         for at, container in enumerate(containers):
             await container.write(lines.written(number, at + number // AT_ONCE))
         number += AT_ONCE
@@ -84,25 +96,28 @@ async def print_all(containers: list[FakeContainer], worker: Worker) -> tuple[in
     return number - 1, trio.current_time() - began, samples
 
 
-async def read_numbers(container: FakeContainer) -> list[int]:
-    """The numbers of all lines that are there."""
+async def read_lines(container: FakeContainer) -> list[bytes]:
+    """All that is there."""
     decoder = FrameDecoder()
-    numbers: list[int] = []
+    found: list[bytes] = []
     async with container.open_logs() as reading:
         async for piece in reading.connection.body():
-            numbers += [int(entry.line[:NUMBER_DIGITS]) for entry in decoder.feed(piece)]
+            found += [entry.line for entry in decoder.feed(piece)]
     decoder.finish()
-    return numbers
+    return found
 
 
 async def check_numbers(container: FakeContainer, count: int) -> None:
     """They are there without a gap up to the last; old ones go, as soon as the cutter has come so far."""
     with trio.fail_after(DEADLINE_S):
         while True:
-            numbers = await read_numbers(container)
-            assert numbers == list(range(count - len(numbers) + 1, count + 1))
-            if numbers[0] > 1:
-                return
+            lines = await read_lines(container)
+            # Where they go while they are read, an entry says so.
+            if not any(line.startswith(b"logboom: ") for line in lines):
+                numbers = [int(line[:NUMBER_DIGITS]) for line in lines]
+                assert numbers == list(range(count - len(numbers) + 1, count + 1))
+                if numbers[0] > 1:
+                    return
             await trio.sleep(POLL_S)
 
 
@@ -129,11 +144,17 @@ async def test_what_the_worker_holds_does_not_grow_while_many_containers_print(
             f" idle {idle.text}; at the end {last.text}; most"
             f" {max(usage.memory_bytes for usage in samples.usages) / 2**20:.1f} MiB;"
             f" {spent_s / seconds:.2f} cores; {device_bytes / seconds / 1e6:.2f} MB/s to the device;"
-            f" store {max(samples.stored) / 1e6:.0f} of {MAX_BYTES / 1e6:.0f} MB"
+            f" segments {max(samples.segments) / 1e6:.0f} MB, journals {max(samples.journals) / 1e6:.0f} MB,"
+            f" limit {MAX_BYTES / 1e6:.0f} MB"
         )
         for container in containers[:CHECKED]:
             await check_numbers(container, count)
         for container in containers:
             await container.stop()
+        # Or it would not end in time, and leave the rest to the next worker.
+        with trio.fail_after(CUT_S):
+            while stored_bytes(worker.data, ".journal"):
+                await trio.sleep(POLL_S)
     samples.check_flat()
-    assert max(samples.stored) <= MAX_BYTES * SLACK
+    assert max(samples.segments) <= MAX_BYTES * SLACK
+    assert max(samples.journals) <= JOURNAL_BYTES * CONTAINERS

@@ -1,6 +1,7 @@
 """What a worker holds, as the kernel counts it (proc(5))."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +46,13 @@ def written_bytes(pid: int) -> int:
     return written - _number(pid, "io", r"^cancelled_write_bytes: (\d+)$")
 
 
-def stored_bytes(data: Path) -> int:
-    """The sizes of all segments and journals of a store."""
+def stored_bytes(data: Path, suffix: str) -> int:
+    """The sizes of all segments, ``.zst``, or journals, ``.journal``, of a store."""
     total = 0
-    for path in data.glob("containers/*/*"):
-        try:
-            total += path.stat().st_size if path.suffix in {".zst", ".journal"} else 0
-        except FileNotFoundError:
-            continue
+    for path in data.glob(f"containers/*/*{suffix}"):
+        # One that is listed may be gone by now.
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
     return total
 
 
