@@ -31,6 +31,10 @@ const FIFO_FOLDER: &str = "run/docker/logging";
 /// after it has made it, and tries for 15 s to begin its session.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
+/// Where it is counted what is dropped, below the FIFO root: in memory, which takes it whatever the disks do, and which
+/// outlives a worker.
+const TALLY_FOLDER: &str = "dev/shm/logboom";
+
 /// What the core goes by.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -117,6 +121,7 @@ impl Core {
             &stalls,
             settings.pipe_budget_bytes,
             settings.named_containers,
+            settings.fifo_root.join(TALLY_FOLDER),
             cutter,
         )?;
         let core = Self {
@@ -272,17 +277,19 @@ impl Core {
     /// # Errors
     /// The core was closed.
     pub fn drain(&self) -> Result<()> {
-        self.intake.drain(None)
+        self.intake.drain()
     }
 
-    /// A reader whose start and end are fixed now. What was written to the container's FIFOs before is seen.
+    /// A reader whose start and end are fixed now. What was written to the container's FIFOs before is seen, unless the disk
+    /// stalls: then what had been taken before is.
     ///
     /// # Errors
     /// `InvalidArgument`, or what keeps the stream from being read.
     pub fn read(&self, container_id: &str, query: &Query) -> Result<Replay> {
         self.check_open()?;
         check_container_id(container_id)?;
-        self.intake.drain(Some(container_id))?;
+        self.intake
+            .drain_unless(|| self.stall_seconds().is_some(), container_id)?;
         let stream = self.store.stream(container_id)?;
         Reader::open(&stream, query).map(Replay::new)
     }

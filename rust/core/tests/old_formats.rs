@@ -229,7 +229,7 @@ fn take(writer: &mut JournalWriter, bytes: &[u8]) {
     rustix::io::write(&write, bytes).unwrap();
     let mut taken = 0;
     while taken < bytes.len() {
-        taken += writer.take(read.as_fd()).unwrap();
+        taken += writer.take(read.as_fd(), || Ok(())).unwrap();
     }
     writer.publish(&mut Vec::new()).unwrap();
 }

@@ -106,7 +106,7 @@ impl Quiet {
         }
         let writer = self.writer.as_mut().unwrap();
         // Until it would block: one call takes no more than there is space for.
-        while writer.take(self.fifo.as_fd()).is_ok() {}
+        while writer.take(self.fifo.as_fd(), || Ok(())).is_ok() {}
         assert_eq!(writer.publish(&mut self.chunk).unwrap(), 1);
         self.pending_s.get_or_insert(second);
     }

@@ -193,6 +193,8 @@ fn a_disk_that_does_not_answer_is_a_fault_as_long_as_it_lasts_and_is_counted() {
     );
     let (count, seconds) = stalls(&host);
     assert!(count == 1 && seconds > 3, "{count} in {seconds} s");
+    // What was taken before can be read meanwhile.
+    assert!(host.read_all("web") == before);
 
     drop(thaw);
     wait_until("the end", || host.core().stall_seconds().is_none());

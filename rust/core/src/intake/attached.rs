@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) traffic: Arc<Traffic>,
     pub(super) fault: Arc<Fault>,
     pub(super) budget: PipeBudget,
+    /// Where it is counted in memory what is dropped.
+    pub(super) tally_folder: PathBuf,
     /// Memory for reading back what was taken.
     pub(super) chunk: Vec<u8>,
 }
@@ -43,7 +45,7 @@ enum Sink {
     /// Into the stream's newest generation.
     Journal(JournalWriter),
     /// The store refuses.
-    Dropped { position: u64, dropped: Dropped },
+    Dropped(Dropped),
 }
 
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(super) struct Attached {
     sink: Sink,
     /// What an earlier worker left of the session is known.
     is_resumed: bool,
+    /// Nothing more will come. The session is here only since the stream could not be told what was dropped.
+    is_over: bool,
     taken_at: Instant,
     room: Room,
 }
@@ -78,7 +82,12 @@ impl Attached {
             shared.cutter.note(stream, now);
         }
         let received = shared.traffic.counter(&session.facts.facts);
-        let sink = Sink::Idle(Resumed::default());
+        let tally = tally_path(&session, shared);
+        let now_ns = shared.clock.now_ns();
+        let sink = match Dropped::recover(shared.store.disk(), &tally, now_ns) {
+            Some(dropped) => Sink::Dropped(dropped),
+            None => Sink::Idle(Resumed::default()),
+        };
         Self {
             session,
             stream,
@@ -88,6 +97,7 @@ impl Attached {
             received,
             sink,
             is_resumed: false,
+            is_over: false,
             taken_at: now,
             room: Room::default(),
         }
@@ -114,7 +124,7 @@ impl Attached {
     pub(super) fn needs_generation(&self, now: Instant) -> bool {
         let may_begin = match &self.sink {
             Sink::Idle(_) => true,
-            Sink::Dropped { dropped, .. } => dropped.is_due(now),
+            Sink::Dropped(dropped) => dropped.is_due(now),
             Sink::Journal(writer) => {
                 let is_cut = || {
                     self.stream
@@ -144,14 +154,21 @@ impl Attached {
 
     fn try_begin(&mut self, shared: &mut Shared) -> Result<()> {
         let stream = self.resume(shared)?;
+        shared
+            .store
+            .may_grow()
+            .map_err(Error::io("add to", stream.folder()))?;
         let now_ns = shared.clock.now_ns();
         let (position, initial) = match &self.sink {
             Sink::Journal(_) => return Ok(()),
             Sink::Idle(Resumed { position, torn }) => (*position, torn.clone()),
-            Sink::Dropped { position, dropped } => (*position, dropped.initial_bytes(now_ns)),
+            Sink::Dropped(dropped) => (dropped.position(), dropped.initial_bytes(now_ns)),
         };
         let writer = stream.begin_generation(&self.session, position, &initial, now_ns)?;
-        self.sink = Sink::Journal(writer);
+        // ORDER: the stream tells what was dropped before the tally goes.
+        if let Sink::Dropped(told) = std::mem::replace(&mut self.sink, Sink::Journal(writer)) {
+            told.remove(shared.store.disk());
+        }
         self.publish(shared);
         // The cutter writes down whose entries these are.
         shared.cutter.request(&stream, CutWhen::Full);
@@ -169,10 +186,18 @@ impl Attached {
         };
         if !self.is_resumed {
             let resumed = stream.resume_session(&self.session)?;
-            match &mut self.sink {
-                // The store refused until now, so what followed the torn frame is gone.
-                Sink::Dropped { position, .. } => *position = resumed.position,
-                sink => *sink = Sink::Idle(resumed),
+            let disk = shared.store.disk();
+            match std::mem::replace(&mut self.sink, Sink::Idle(Resumed::default())) {
+                Sink::Dropped(mut dropped) if !dropped.is_told(resumed.position) => {
+                    // What followed a frame that was torn when the store began to refuse is counted.
+                    dropped.set_position(disk, resumed.position);
+                    self.sink = Sink::Dropped(dropped);
+                }
+                Sink::Dropped(told) => {
+                    told.remove(disk);
+                    self.sink = Sink::Idle(resumed);
+                }
+                _ => self.sink = Sink::Idle(resumed),
             }
             self.is_resumed = true;
         }
@@ -191,8 +216,11 @@ impl Attached {
     pub(super) fn take(&mut self, shared: &mut Shared) -> io::Result<usize> {
         let taken = match &mut self.sink {
             Sink::Idle(_) => return probe(self.fifo.as_fd()),
-            Sink::Dropped { dropped, .. } => return dropped.take(self.fifo.as_fd()),
-            Sink::Journal(writer) => writer.take(self.fifo.as_fd()),
+            Sink::Dropped(dropped) => {
+                let now_ns = shared.clock.now_ns();
+                return dropped.take(shared.store.disk(), self.fifo.as_fd(), now_ns);
+            }
+            Sink::Journal(writer) => writer.take(self.fifo.as_fd(), || shared.store.may_grow()),
         };
         if let (Err(error), Sink::Journal(writer)) = (&taken, &self.sink) {
             if !matches!(
@@ -259,6 +287,8 @@ impl Attached {
         let now = Instant::now();
         self.close_journal();
         if error.is_full() {
+            // Blocks take less room than the journal that they are made from.
+            self.cut_all(shared);
             let is_asked_now = self.room.ask(&shared.cutter, now);
             if is_asked_now && matches!(self.sink, Sink::Idle(_)) {
                 return;
@@ -268,14 +298,29 @@ impl Attached {
         shared.fault.note_error(error);
         match &mut self.sink {
             Sink::Journal(_) => {}
-            Sink::Dropped { dropped, .. } => dropped.tried(now),
+            Sink::Dropped(dropped) => dropped.tried(now),
             Sink::Idle(Resumed { position, torn }) => {
-                let dropped = Dropped::new(error, std::mem::take(torn), shared.clock.now_ns(), now);
-                self.sink = Sink::Dropped {
-                    position: *position,
-                    dropped,
-                };
+                let dropped = Dropped::begin(
+                    shared.store.disk(),
+                    tally_path(&self.session, shared),
+                    self.is_resumed.then_some(*position),
+                    std::mem::take(torn),
+                    error,
+                    shared.clock.now_ns(),
+                );
+                if let (true, Some(stream)) = (dropped.is_saved(), &self.stream) {
+                    // The tally has it, and the journal can go.
+                    stream.forget_torn(&self.session);
+                }
+                self.sink = Sink::Dropped(dropped);
+                self.cut_all(shared);
             }
+        }
+    }
+
+    fn cut_all(&self, shared: &Shared) {
+        if let Some(stream) = &self.stream {
+            shared.cutter.request(stream, CutWhen::All);
         }
     }
 
@@ -291,17 +336,17 @@ impl Attached {
 
     /// Whether entries are being dropped.
     pub(super) fn is_refused(&self) -> bool {
-        matches!(self.sink, Sink::Dropped { .. })
+        matches!(self.sink, Sink::Dropped(_))
     }
 
     /// Whether the store should be tried again although the FIFO is quiet.
     pub(super) fn is_retry_due(&self, now: Instant) -> bool {
-        matches!(&self.sink, Sink::Dropped { dropped, .. } if dropped.is_due(now))
+        matches!(&self.sink, Sink::Dropped(dropped) if dropped.is_due(now))
     }
 
     /// Adds what was dropped to the counters.
     pub(super) fn count_dropped(&mut self, shared: &Shared) {
-        if let Sink::Dropped { dropped, .. } = &mut self.sink {
+        if let Sink::Dropped(dropped) = &mut self.sink {
             let (entries, bytes) = dropped.take_uncounted();
             add(&shared.counters.dropped_entries_total, entries);
             add(&shared.counters.dropped_bytes_total, bytes);
@@ -318,6 +363,23 @@ impl Attached {
     pub(super) fn yield_turn(&mut self, shared: &mut Shared) {
         self.publish(shared);
         self.close_journal();
+    }
+
+    /// Ends a generation that lies in blocks and will not grow any more, so that its room gets free although the container is
+    /// quiet; says whether it may become one.
+    pub(super) fn close_if_cut(&mut self, now: Instant, shared: &mut Shared) -> bool {
+        let Sink::Journal(writer) = &self.sink else {
+            return false;
+        };
+        if !writer.is_large() {
+            return false;
+        }
+        if !self.needs_generation(now) {
+            return true;
+        }
+        self.yield_turn(shared);
+        self.cut_all(shared);
+        false
     }
 
     fn close_journal(&mut self) {
@@ -340,9 +402,9 @@ impl Attached {
         self.publish(shared);
         self.close_journal();
         match (&mut self.sink, stream) {
-            (Sink::Dropped { dropped, .. }, _) => {
-                dropped.finish();
-                dropped.entry_count > 0
+            (Sink::Dropped(dropped), _) => {
+                dropped.finish(shared.clock.now_ns());
+                dropped.has_entries()
             }
             (Sink::Idle(rest), Ok(stream)) if !rest.torn.is_empty() => {
                 match stream.name_torn_rest(&self.session, rest, shared.clock.now_ns()) {
@@ -356,17 +418,43 @@ impl Attached {
     }
 
     /// Ends the session, with all its entries published. `remove_fifo`: dockerd has gone and will not do it.
-    pub(super) fn end(mut self, remove_fifo: bool, shared: &mut Shared) {
+    ///
+    /// Where the stream cannot be told now what was dropped the session comes back: only its followers have ended.
+    pub(super) fn end(mut self, remove_fifo: bool, shared: &mut Shared) -> Option<Self> {
         self.close_journal();
         self.count_dropped(shared);
+        if remove_fifo {
+            unlink_fifo(self.fifo.as_fd(), &self.fifo_path);
+        }
+        match self.sink {
+            Sink::Dropped(ref dropped) if dropped.has_entries() => {
+                if let Some(stream) = &self.stream {
+                    stream.end_followers(&self.session);
+                }
+                self.is_over = true;
+                return Some(self);
+            }
+            Sink::Dropped(dropped) => dropped.remove(shared.store.disk()),
+            _ => {}
+        }
         self.pipe.release(&mut shared.budget);
         // Without a stream the record stays: the next worker finds that the session has ended, and what it has left.
         if let Some(stream) = self.stream {
             stream.end_session(&self.session);
             shared.cutter.request(&stream, CutWhen::All);
         }
-        if remove_fifo {
-            unlink_fifo(self.fifo.as_fd(), &self.fifo_path);
-        }
+        None
     }
+
+    /// Whether only what was dropped is left to be told.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+/// Where it is counted what is dropped of a session.
+fn tally_path(session: &Session, shared: &Shared) -> PathBuf {
+    shared
+        .tally_folder
+        .join(format!("{:016x}.dropped", session.id))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::retention::Retention;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fault::Fault;
 use crate::stats::{Counters, add};
 use crate::store::{Store, StoreLimits};
@@ -212,7 +212,7 @@ impl CutterThread {
                 return Next::LookAtTime;
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
-            let sleep = if queue.pending.is_empty() {
+            let sleep = if queue.pending.is_empty() && self.store.may_grow().is_ok() {
                 FORGET_EVERY
             } else {
                 until_tick
@@ -242,6 +242,7 @@ impl CutterThread {
             .map(|(stream, _)| stream)
             .collect();
         self.count_error(&self.store.sync(&unsynced));
+        self.store.restore_ballast();
     }
 
     fn pending(&self) -> Vec<(Arc<Stream>, Instant)> {
@@ -249,7 +250,14 @@ impl CutterThread {
     }
 
     fn cut(&self, stream: &Arc<Stream>, when: CutWhen, tools: &mut Tools) {
-        let result = stream.cut(when, self.clock.now_ns(), tools);
+        let mut result = stream.cut(when, self.clock.now_ns(), tools);
+        let full = result.as_ref().err().filter(|error| error.is_full());
+        if let Some(full) = full {
+            self.ask_for_room();
+            if self.store.give_up_ballast(full) {
+                result = stream.cut(when, self.clock.now_ns(), tools);
+            }
+        }
         let counted = tools.take_counted();
         add(&self.counters.blocks_total, counted.blocks);
         add(&self.counters.block_frame_bytes_total, counted.frame_bytes);
@@ -269,9 +277,6 @@ impl CutterThread {
             &self.counters.retention_deleted_bytes_total,
             counted.deleted_bytes,
         );
-        if result.as_ref().is_err_and(Error::is_full) {
-            self.ask_for_room();
-        }
         self.count_error(&result);
         let mut queue = self.queue();
         if is_done {
@@ -327,6 +332,8 @@ impl CutterThread {
             self.cut(stream, when, tools);
         });
         if !retention.makes_room() {
+            // ORDER: before whoever asked uses the room.
+            self.store.restore_ballast();
             self.rooms_answered.store(question, Ordering::Relaxed);
         }
         if result.is_err() {

@@ -21,9 +21,10 @@ mod traffic;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -42,6 +43,9 @@ use attached::Shared;
 use cutter::CutterThread;
 use pipe::PipeBudget;
 use reactor::Reactor;
+
+/// How often who waits for the reactor looks whether the disk stalls. The answer mostly comes in less than a millisecond.
+const STALL_LOOK: Duration = Duration::from_millis(100);
 
 /// What the reactor is asked to do.
 #[derive(Debug)]
@@ -128,6 +132,7 @@ impl Intake {
         stalls: &Arc<Stalls>,
         pipe_budget_bytes: u64,
         most_names: usize,
+        tally_folder: PathBuf,
         settings: CutterSettings,
     ) -> Result<Self> {
         let failed = |source| Error::io("start", Path::new("the intake"))(source);
@@ -148,6 +153,7 @@ impl Intake {
             traffic: Arc::clone(&traffic),
             fault: Arc::clone(&fault),
             budget: PipeBudget::new(pipe_budget_bytes),
+            tally_folder,
             chunk: Vec::new(),
         };
         let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
@@ -213,14 +219,37 @@ impl Intake {
         .ok_or(Error::Closed)
     }
 
-    /// Takes what a container's FIFOs hold right now; those of all containers without an id.
+    /// Takes what the FIFOs of all containers hold right now.
     ///
     /// # Errors
     /// The store was closed.
-    pub fn drain(&self, container_id: Option<&str>) -> Result<()> {
-        let container_id = container_id.map(str::to_owned);
-        self.ask(|done| Command::Drain { container_id, done })
-            .ok_or(Error::Closed)
+    pub fn drain(&self) -> Result<()> {
+        self.ask(|done| Command::Drain {
+            container_id: None,
+            done,
+        })
+        .ok_or(Error::Closed)
+    }
+
+    /// Takes what a container's FIFOs hold right now, unless the disk stalls: that stays there until the disk answers, and nobody
+    /// waits for it.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn drain_unless(&self, is_stalled: impl Fn() -> bool, container_id: &str) -> Result<()> {
+        let (done, answer) = sync_channel(1);
+        self.inbox.send(Command::Drain {
+            container_id: Some(container_id.to_owned()),
+            done,
+        });
+        loop {
+            match answer.recv_timeout(STALL_LOOK) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Closed),
+                Err(RecvTimeoutError::Timeout) if is_stalled() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Takes what a FIFO holds and ends its session; `false` when nobody has it.

@@ -303,7 +303,12 @@ impl Reactor {
         if attached.has_rest(&mut self.shared) {
             self.begin(&mut attached);
         }
-        attached.end(remove_fifo, &mut self.shared);
+        if let Some(untold) = attached.end(remove_fifo, &mut self.shared) {
+            // Nothing more comes out of it, and the event that says so would come for ever.
+            let _ = epoll::delete(&self.epoll, untold.fifo());
+            self.attached.insert(key, untold);
+            self.needs_upkeep = true;
+        }
         self.count_sessions();
     }
 
@@ -311,6 +316,9 @@ impl Reactor {
     fn keep_up(&mut self, now: Instant) {
         self.needs_upkeep = false;
         let mut is_refused = false;
+        for key in self.keys(Attached::is_over) {
+            self.end(key, false);
+        }
         for key in self.keys(|_| true) {
             let Some(mut attached) = self.attached.remove(&key) else {
                 continue;
@@ -322,6 +330,7 @@ impl Reactor {
             }
             is_refused |= attached.is_refused();
             self.needs_upkeep |= attached.shrink_if_idle(now, &mut self.shared)
+                | attached.close_if_cut(now, &mut self.shared)
                 || attached.is_refused()
                 || !is_known;
             self.attached.insert(key, attached);

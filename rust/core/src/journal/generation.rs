@@ -75,8 +75,10 @@ impl Generation {
     ///
     /// # Errors
     /// The disk refused.
-    pub(crate) fn open(disk: &dyn Disk, path: &Path, mode: OpenMode) -> Result<Left> {
-        let file = disk.open(path, mode).map_err(Error::io("open", path))?;
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Left> {
+        let file = disk
+            .open(path, OpenMode::Read)
+            .map_err(Error::io("open", path))?;
         let size = file.bytes().map_err(Error::io("stat", path))?;
         let mut page = [0; HEADER_PAGE_BYTES];
         let Some(bytes) = size.checked_sub(HEADER_PAGE_BYTES as u64) else {

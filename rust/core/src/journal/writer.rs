@@ -13,7 +13,7 @@ use crate::disk::{Disk, OpenMode, replace_file};
 use crate::error::{Error, Result};
 use crate::wire::DAMAGE_WINDOW_BYTES;
 
-/// Disk space is taken in steps of this size while a session is busy, and of `QUIET_GENERATION_BYTES` otherwise.
+/// Disk space is taken in steps of this size once a generation has used its first `QUIET_GENERATION_BYTES`.
 const BUSY_STEP_BYTES: u64 = 1 << 20;
 
 /// Appends to one generation. Only the reactor has one.
@@ -45,8 +45,10 @@ impl JournalWriter {
         header.initial_bytes = initial.len() as u64;
         let mut start = header.encode();
         start.extend_from_slice(initial);
+        // What is not taken at once may not be there when the first bytes come, and each try to begin would leave an entry that
+        // tells of dropped ones.
         let written = file
-            .reserve(0, start.len() as u64)
+            .reserve(0, start.len() as u64 + QUIET_GENERATION_BYTES)
             .and_then(|()| file.write_all_at(&start, 0));
         if let Err(error) = written {
             // A start that is not whole is removed by the next opening, if not now.
@@ -58,7 +60,7 @@ impl JournalWriter {
         Ok(Self {
             generation,
             bytes,
-            reserved_bytes: bytes,
+            reserved_bytes: bytes + QUIET_GENERATION_BYTES,
             walked: Walked {
                 offset: 0,
                 entry_count: 0,
@@ -74,19 +76,21 @@ impl JournalWriter {
 
     /// Moves what is in the FIFO into the file, in one system call, as far as the space reaches that the disk has given.
     ///
+    /// `may_grow` is asked only when more space is wanted.
+    ///
     /// # Errors
     /// `WouldBlock` when the FIFO is empty. With any other error nothing was taken that is not in the file.
-    pub fn take(&mut self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
+    pub fn take(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        may_grow: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<usize> {
         let file = self.generation.file();
         if self.bytes == self.reserved_bytes {
+            may_grow()?;
             // ORDER: space before bytes; if the disk is full nothing has been taken from the FIFO.
-            let step = if self.bytes < QUIET_GENERATION_BYTES {
-                QUIET_GENERATION_BYTES
-            } else {
-                BUSY_STEP_BYTES
-            };
-            file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, step)?;
-            self.reserved_bytes += step;
+            file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, BUSY_STEP_BYTES)?;
+            self.reserved_bytes += BUSY_STEP_BYTES;
         }
         let most = usize::try_from(self.reserved_bytes - self.bytes).unwrap_or(usize::MAX);
         let taken = file.splice_from(pipe, HEADER_PAGE_BYTES as u64 + self.bytes, most)?;
@@ -122,7 +126,12 @@ impl JournalWriter {
     ///
     /// `is_cut` is asked only when it matters: whether all published entries lie in blocks.
     pub fn is_full(&self, is_cut: impl FnOnce() -> bool) -> bool {
-        self.bytes >= GENERATION_BYTES || (self.bytes >= QUIET_GENERATION_BYTES && is_cut())
+        self.bytes >= GENERATION_BYTES || (self.is_large() && is_cut())
+    }
+
+    /// Whether the next bytes belong into another generation as soon as all entries lie in blocks.
+    pub fn is_large(&self) -> bool {
+        self.bytes >= QUIET_GENERATION_BYTES
     }
 
     /// Ends this generation; returns the torn frame at its end, with which the session's next generation begins.

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/format                      "logboom store 1\n"
 //! DATA/lock                        held (flock) by the one worker that may write
+//! DATA/ballast                     room for cutting on a full disk
 //! DATA/first-sequence              where a stream begins that has no folder; only ever raised
 //! DATA/sync/                       the sync log
 //! DATA/containers/<container id>/  a stream
@@ -14,6 +15,7 @@
 //! A store that cannot be opened is a *fault*, not an end: streams stay unopened, which makes readers fail with the fault
 //! and the intake drop and count, and each later call tries again.
 
+mod ballast;
 mod budget;
 mod census;
 mod limits;
@@ -24,6 +26,7 @@ mod verify;
 mod view;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -43,6 +46,7 @@ use crate::fault::Fault;
 use crate::journal::BootId;
 use crate::stream::{Boot, DefaultOptions, Options, Session, Stream};
 use crate::sync_log::{Mark, SyncLog};
+use ballast::Ballast;
 use root::Root;
 
 const CONTAINERS: &str = "containers";
@@ -83,6 +87,7 @@ pub struct Store {
     /// Of the root, for those who must not wait for who holds it during I/O.
     opened: OnceLock<Opened>,
     sync_log: Mutex<Option<SyncLog>>,
+    ballast: Ballast,
     fault: Fault,
     is_closed: AtomicBool,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
@@ -101,6 +106,7 @@ impl Store {
             root: Mutex::default(),
             opened: OnceLock::new(),
             sync_log: Mutex::default(),
+            ballast: Ballast::default(),
             fault: Fault::default(),
             is_closed: AtomicBool::new(false),
             streams: Mutex::default(),
@@ -127,10 +133,15 @@ impl Store {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn containers(&self) -> PathBuf {
+    /// The data folder, or the one beside it.
+    fn root_folder(&self) -> PathBuf {
         let root = self.root();
-        let data = root.as_ref().map_or(&*self.data, Root::folder);
-        data.join(CONTAINERS)
+        let folder = root.as_ref().map_or(&*self.data, Root::folder);
+        folder.to_owned()
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.root_folder().join(CONTAINERS)
     }
 
     fn folder(&self, container_id: &str) -> PathBuf {
@@ -178,6 +189,7 @@ impl Store {
         )?;
         root.is_after_power_cut = found.is_after_power_cut;
         *self.sync_log() = Some(found.log);
+        self.ballast.take(&*self.disk, root.folder());
         Ok(root)
     }
 
@@ -194,6 +206,26 @@ impl Store {
             folder,
             Some(fifo_root),
         ))
+    }
+
+    /// A cut has met a full disk. Gives up the room that is kept for cutting; `false`: there is none.
+    pub fn give_up_ballast(&self, full: &Error) -> bool {
+        self.ballast.give_up(&*self.disk, &self.root_folder(), full)
+    }
+
+    /// Takes that room again if it is missing, as far as the disk allows.
+    pub fn restore_ballast(&self) {
+        if self.may_grow().is_err() {
+            self.ballast.take(&*self.disk, &self.root_folder());
+        }
+    }
+
+    /// Whether journals may take new space, which they may not while that room is missing.
+    ///
+    /// # Errors
+    /// What the disk said when it was full.
+    pub fn may_grow(&self) -> io::Result<()> {
+        self.ballast.check()
     }
 
     /// What kept the store from being opened at the last try.

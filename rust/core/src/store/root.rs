@@ -151,7 +151,14 @@ pub(super) fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
         }
         created => created,
     };
-    let file = created.map_err(Error::io("open", path))?;
+    let opened = match created {
+        // What is there can be read.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            disk.open(path, OpenMode::Read)
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(Error::io("open", path))?;
     match file.lock() {
         Ok(true) => Ok(file),
         Ok(false) => Err(Error::Locked {

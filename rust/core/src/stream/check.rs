@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::container::{self, ContainerFile};
 use super::found::FoundSegment;
 use crate::block::Block;
-use crate::disk::{Disk, OpenMode, is_missing};
+use crate::disk::{Disk, is_missing};
 use crate::error::{Error, Result};
 use crate::journal::{self, BootId, Generation, GenerationHeader, HEADER_PAGE_BYTES, Left};
 use crate::segment::{self, BlockPlace, SegmentReader};
@@ -151,7 +151,7 @@ fn check_generation<'a>(
     checked: &mut Checked,
 ) {
     checked.files += 1;
-    let generation = match Generation::open(disk, path, OpenMode::Read) {
+    let generation = match Generation::open(disk, path) {
         Ok(Left::Whole(generation)) => Some(generation),
         Ok(Left::Nothing) => None,
         Ok(Left::Damaged) => {
@@ -191,7 +191,7 @@ pub(super) fn ranges(disk: &dyn Disk, folder: &Path) -> Result<Ranges> {
         if journal::parse_file_name(name).is_none() {
             continue;
         }
-        match Generation::open(disk, &folder.join(name), OpenMode::Read) {
+        match Generation::open(disk, &folder.join(name)) {
             Ok(Left::Whole(mut generation)) => {
                 generation.recover(None, &mut chunk)?;
                 let first = generation.header().first_sequence;

@@ -299,10 +299,28 @@ impl Stream {
             return false;
         }
         if state.sessions.iter().all(|other| other.id != session.id) {
-            state.asked = session.facts.asked();
-            state.sessions.push(Arc::clone(session));
+            // One that could not be told to the stream before may come late.
+            let place = state
+                .sessions
+                .partition_point(|other| other.facts.started_ns <= session.facts.started_ns);
+            state.sessions.insert(place, Arc::clone(session));
+            if let Some(newest) = state.sessions.last() {
+                state.asked = newest.facts.asked();
+            }
         }
         true
+    }
+
+    /// The torn frame of a session stands in its tally now.
+    pub fn forget_torn(&self, session: &Session) {
+        self.state().forget_torn(session.id);
+    }
+
+    /// Nothing more will come from a session, but the stream cannot be told yet what was dropped of it. Its followers end.
+    pub fn end_followers(&self, session: &Session) {
+        let end_sequence = self.state().next_sequence();
+        let _ = session.end_sequence.set(end_sequence);
+        self.watch.ring();
     }
 
     /// A session has ended, with all its entries published, one for a torn rest among them. Its followers end.

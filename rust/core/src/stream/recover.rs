@@ -18,7 +18,7 @@ use super::options::Asked;
 use super::quarantine::{Kept, LOST, aside_bytes};
 use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
-use crate::disk::{OpenMode, is_missing};
+use crate::disk::is_missing;
 use crate::error::{Error, Result};
 use crate::journal::{
     self, DAMAGED_SUFFIX, Generation, GenerationHeader, JournalWriter, Left, RECOVERED, damage_text,
@@ -200,10 +200,8 @@ impl Stream {
         for (index, segment) in found.into_iter().enumerate() {
             let Some(end_sequence) = segment.end_sequence() else {
                 if segment.may_grow() {
-                    // Its first block is made again from the journal.
-                    self.disk
-                        .remove_file(&segment.path)
-                        .map_err(Error::io("remove", &segment.path))?;
+                    // Its first block is made again from the journal. On a disk that refuses it counts for nothing all the same.
+                    let _ = self.disk.remove_file(&segment.path);
                 } else {
                     // Its numbers come again, from the journal.
                     self.set_aside(&segment.path, UNREADABLE)?;
@@ -223,9 +221,13 @@ impl Stream {
             let mut facts =
                 SegmentFacts::new(&segment.path, segment.bytes, &segment.blocks, is_known);
             if may_grow {
-                let writer = SegmentWriter::resume(&*self.disk, &segment.path, segment.blocks)?;
-                facts.bytes = writer.bytes();
-                cutting.segment = Some(writer);
+                // A segment that refuses is given up, and can be read.
+                if let Ok(writer) =
+                    SegmentWriter::resume(&*self.disk, &segment.path, segment.blocks)
+                {
+                    facts.bytes = writer.bytes();
+                    cutting.segment = Some(writer);
+                }
             }
             state.segments.push_back(facts);
         }
@@ -244,7 +246,7 @@ impl Stream {
         for &(number, modified_ns) in listed {
             let path = self.folder.join(journal::file_name(number));
             state.next_generation = state.next_generation.max(number + 1);
-            match Generation::open(&*self.disk, &path, OpenMode::Write)? {
+            match Generation::open(&*self.disk, &path)? {
                 Left::Whole(generation) if generation.header().boot_id == self.boot.id => {
                     found.push(generation);
                 }
@@ -261,10 +263,8 @@ impl Stream {
                     self.set_aside(&path, LOST)?;
                     damaged.push((number, modified_ns));
                 }
-                Left::Nothing => self
-                    .disk
-                    .remove_file(&path)
-                    .map_err(Error::io("remove", &path))?,
+                // On a disk that refuses it counts for nothing all the same.
+                Left::Nothing => drop(self.disk.remove_file(&path)),
             }
         }
         publish_recovered(&mut found)?;

@@ -9,7 +9,7 @@ use super::container::ContainerFile;
 use super::found::FoundSegment;
 use super::recover::LOSS_JUMP;
 use crate::block::{Block, BlockBuilder, Encoder, Origin};
-use crate::disk::{Disk, OpenMode, read_file, replace_file};
+use crate::disk::{Disk, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::journal::{
     self, BootId, GENERATION_BYTES, Generation, GenerationHeader, HEADER_PAGE_BYTES, JournalWriter,
@@ -209,7 +209,7 @@ pub fn mend_generation(
     }
     replace_file(disk, path, &content, true).map_err(Error::io("write", path))?;
     // What is behind the header page must still be a generation.
-    match Generation::open(disk, path, OpenMode::Read)? {
+    match Generation::open(disk, path)? {
         Left::Whole(_) => Ok(()),
         Left::Nothing | Left::Damaged => Err(Error::corrupt(path, 0, "it could not be mended")),
     }

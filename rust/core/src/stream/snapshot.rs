@@ -19,7 +19,7 @@ use super::reader::{Query, Reader};
 use super::recover::publish_recovered;
 use super::retention::holds_entries;
 use super::{Boot, SegmentFacts, SessionFacts, State, Stream};
-use crate::disk::{Disk, Listed, OpenMode, is_missing};
+use crate::disk::{Disk, Listed, is_missing};
 use crate::error::{Error, Result};
 use crate::journal::{self, Generation, Left, with_entry};
 use crate::segment::{self, BlockPlace};
@@ -249,7 +249,7 @@ fn open_generations(disk: &dyn Disk, folder: &Path, listed: &[Listed]) -> Result
     let mut generations = Vec::new();
     for number in numbers(listed, journal::parse_file_name) {
         let path = folder.join(journal::file_name(number));
-        match Generation::open(disk, &path, OpenMode::Read) {
+        match Generation::open(disk, &path) {
             Ok(Left::Whole(generation)) => generations.push(generation),
             // Its start is not whole yet, or damaged: it holds nothing.
             Ok(Left::Nothing | Left::Damaged) => {}

@@ -167,23 +167,26 @@ impl SyncLog {
                 &generation.bytes,
             )?;
         }
-        // ORDER: the journals are synced before the log that they were made from goes.
-        for &number in &numbers {
-            let path = folder.join(numbered_name(number, SUFFIX));
-            disk.remove_file(&path)
-                .map_err(Error::io("remove", &path))?;
-        }
         let next_number = numbers.last().map_or(0, |last| last + 1);
-        // A file is there from the beginning: its absence says that the store was closed.
-        let current = Some(Current::create(disk, folder, next_number, &boot_id)?);
-        let log = Self {
+        // A file is there from the beginning: its absence says that the store was closed. A disk that refuses one can be read all
+        // the same, and takes no journal either; the old files stand for it until there is one.
+        let current = Current::create(disk, folder, next_number, &boot_id).ok();
+        // What is left of one that was refused has the number.
+        let next_number = next_number + u64::from(current.is_none());
+        let old = numbers.iter().map(|&number| LogFile {
+            path: folder.join(numbered_name(number, SUFFIX)),
+            marks: HashMap::new(),
+        });
+        let mut log = Self {
             folder: folder.to_owned(),
             boot_id,
             next_number,
             epoch: 0,
             current,
-            old: Vec::new(),
+            old: old.collect(),
         };
+        // ORDER: the journals are synced before the log that they were made from goes.
+        log.remove_old(disk, |_, _| true);
         Ok(Found {
             log,
             is_after_power_cut,
@@ -259,13 +262,19 @@ impl SyncLog {
                     .extend(self.current.take().map(|current| current.log));
             }
         }
+        self.remove_old(disk, is_in_blocks);
+        Ok(())
+    }
+
+    /// Removes files in which nothing counts any more, as far as another tells that the store is open.
+    fn remove_old(&mut self, disk: &dyn Disk, is_in_blocks: impl Fn(&str, Mark) -> bool) {
+        let has_other = self.current.is_some();
         self.old.retain_mut(|log| {
             log.marks
                 .retain(|container_id, mark| !is_in_blocks(container_id, *mark));
-            // A file that cannot be removed now is removed by the next opening.
-            !(log.marks.is_empty() && disk.remove_file(&log.path).is_ok())
+            // A file that cannot be removed now is removed later, or by the next opening.
+            !(has_other && log.marks.is_empty() && disk.remove_file(&log.path).is_ok())
         });
-        Ok(())
     }
 
     /// Removes all files: everything lies in synced blocks.

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
@@ -23,6 +23,8 @@ struct Life {
     /// No space is reserved before a segment is removed.
     is_full: AtomicBool,
     free_bytes: AtomicU64,
+    /// What every change of the store ends with; 0: it is made.
+    errno: AtomicI32,
     reads: AtomicUsize,
 }
 
@@ -34,6 +36,13 @@ impl Life {
 
     fn is_over(&self) -> bool {
         self.changes.load(Ordering::SeqCst) <= 0
+    }
+
+    fn refuse(&self, is_store: bool) -> io::Result<()> {
+        match self.errno.load(Ordering::SeqCst) {
+            errno if errno != 0 && is_store => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -50,6 +59,7 @@ impl Default for MortalDisk {
             fails_syncs: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             free_bytes: AtomicU64::new(u64::MAX),
+            errno: AtomicI32::new(0),
             reads: AtomicUsize::new(0),
         }))
     }
@@ -98,15 +108,25 @@ impl MortalDisk {
         self.0.fails_syncs.store(fails, Ordering::SeqCst);
     }
 
+    /// Every change in the store fails with this error number from now on; 0: none does. Files elsewhere are on other disks.
+    pub(crate) fn refuse_with(&self, errno: i32) {
+        self.0.errno.store(errno, Ordering::SeqCst);
+    }
+
     /// How often a file was read.
     pub(crate) fn reads(&self) -> usize {
         self.0.reads.load(Ordering::SeqCst)
     }
 }
 
+fn is_in_store(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "data")
+}
+
 #[derive(Debug)]
 struct MortalFile {
     life: Arc<Life>,
+    is_in_store: bool,
     is_cut: bool,
     /// None: the file was made after the end.
     file: Option<Box<dyn DiskFile>>,
@@ -116,10 +136,14 @@ struct MortalFile {
 
 impl Disk for MortalDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        let is_in_store = is_in_store(path);
+        if mode != OpenMode::Read {
+            self.0.refuse(is_in_store)?;
+        }
         let is_segment = path.extension().is_some_and(|suffix| suffix == "zst");
         let is_cut = is_segment || path.ends_with("container.tmp");
         if mode == OpenMode::Create && is_cut && self.is_refusing() {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         let file = if mode != OpenMode::Create || self.0.spend() {
             Some(SystemDisk.open(path, mode)?)
@@ -128,6 +152,7 @@ impl Disk for MortalDisk {
         };
         Ok(Box::new(MortalFile {
             life: Arc::clone(&self.0),
+            is_in_store,
             is_cut,
             file,
             dreamt: Mutex::default(),
@@ -146,6 +171,7 @@ impl Disk for MortalDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.refuse(is_in_store(to))?;
         if self.0.spend() {
             SystemDisk.rename(from, to)?;
         }
@@ -153,6 +179,7 @@ impl Disk for MortalDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.refuse(is_in_store(path))?;
         if self.0.spend() {
             SystemDisk.remove_file(path)?;
             if path.extension().is_some_and(|suffix| suffix == "zst") {
@@ -207,8 +234,9 @@ impl DiskFile for MortalFile {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.life.refuse(self.is_in_store)?;
         if self.is_cut && self.life.refuses_cuts.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         match &self.file {
             Some(file) if self.life.spend() => {
@@ -225,6 +253,7 @@ impl DiskFile for MortalFile {
     }
 
     fn splice_from(&self, pipe: BorrowedFd<'_>, offset: u64, most: usize) -> io::Result<usize> {
+        self.life.refuse(self.is_in_store)?;
         // What is in a FIFO at the end stays there.
         match &self.file {
             Some(file) if !self.life.is_over() => {
@@ -237,6 +266,7 @@ impl DiskFile for MortalFile {
     }
 
     fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.life.refuse(self.is_in_store)?;
         let is_full = self.life.is_full.load(Ordering::SeqCst);
         if is_full || self.life.reserves.fetch_sub(1, Ordering::SeqCst) <= 0 {
             return Err(io::ErrorKind::StorageFull.into());
@@ -248,6 +278,7 @@ impl DiskFile for MortalFile {
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.life.refuse(self.is_in_store)?;
         match &self.file {
             Some(file) if self.life.spend() => file.truncate(bytes),
             _ => Ok(()),
