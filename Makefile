@@ -83,6 +83,7 @@ test-rust:
 
 .PHONY: test-python  ## The Python tests that need no engine
 test-python: develop
+	@$(SETUP) disks
 	pytest -m "not docker"
 
 .PHONY: test-docker  ## The tests on private engines; ENGINES="20.10" takes only that one

@@ -12,6 +12,7 @@
 #   cross         what runs another architecture's Python for a moment
 #   engine        what a private Docker engine needs
 #   compose       docker-compose, which tests read logs with
+#   disks         what makes small file systems; nothing where they cannot be mounted
 set -eu
 
 PYTHON=${PYTHON:-/usr/bin/python3}
@@ -54,6 +55,13 @@ want_part() {
         esac
         ;;
     fuzz) has c++ || want g++ ;;
+    disks)
+        # Only root mounts, and the tests that would are skipped for others.
+        [ "$(id -u)" = 0 ] || return 0
+        has mkfs.ext4 || want e2fsprogs
+        has mkfs.xfs || want xfsprogs
+        has mkfs.btrfs || want btrfs-progs
+        ;;
     compose) has docker-compose || want docker-compose ;;
     build) want_python ;;
     development)

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,12 +15,11 @@ from tests.crash.sick_service import HANGS
 from tests.crash.supervised import DEADLINE_S, HANG_S, supervised
 from tests.crash.writers import POLL_S, Writer
 from tests.support.fake_docker import FakeContainer, FakeDocker, container_info
-from tests.support.mounts import own_file_system
+from tests.support.file_systems import frozen, mounted
 
 HUNG = 3
 """The exit code of a worker that hung (docs/durability.md)."""
 
-FILE_SYSTEM_BYTES = 64 << 20
 MORE_THAN_FITS = 60_000
 """Lines: two megabytes, where a FIFO holds one at most."""
 
@@ -92,17 +89,8 @@ async def read_all(docker: FakeDocker, container_id: str) -> None:
 @pytest.fixture
 def data_mount(folder: Path) -> Iterator[Path]:
     """A file system of its own below the service's data folder, which can be frozen."""
-    with own_file_system(folder, FILE_SYSTEM_BYTES) as data:
-        yield data
-
-
-@contextmanager
-def frozen(data: Path) -> Iterator[None]:
-    subprocess.run(["fsfreeze", "--freeze", data], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["fsfreeze", "--unfreeze", data], check=True)
+    with mounted(folder / "image", folder / "data"):
+        yield folder / "data"
 
 
 async def test_a_frozen_file_system_is_said_and_costs_nothing(

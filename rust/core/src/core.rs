@@ -12,7 +12,9 @@ use crate::clock::Clock;
 use crate::disk::{Disk, Stalls, SystemDisk, WatchedDisk};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::intake::{CutterSettings, Intake, Traffic, find_fifo, open_fifo, remove_orphan};
+use crate::intake::{
+    CutterSettings, Intake, IntakeSettings, Traffic, find_fifo, open_fifo, remove_orphan,
+};
 use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::{Counters, Durations};
@@ -111,18 +113,20 @@ impl Core {
         let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
         let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
-        let cutter = CutterSettings {
-            block_after: settings.block_after,
+        let intake_settings = IntakeSettings {
+            pipe_budget_bytes: settings.pipe_budget_bytes,
+            named_containers: settings.named_containers,
+            tally_folder: settings.fifo_root.join(TALLY_FOLDER),
+            cutter: CutterSettings {
+                block_after: settings.block_after,
+            },
         };
         let intake = Intake::start(
             Arc::clone(&store),
             settings.clock.clone(),
             Arc::clone(&counters),
             &stalls,
-            settings.pipe_budget_bytes,
-            settings.named_containers,
-            settings.fifo_root.join(TALLY_FOLDER),
-            cutter,
+            intake_settings,
         )?;
         let core = Self {
             settings,

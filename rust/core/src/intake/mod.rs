@@ -110,6 +110,19 @@ impl AsFd for Inbox {
     }
 }
 
+/// What the intake goes by.
+#[derive(Debug)]
+pub struct IntakeSettings {
+    /// What all FIFOs together may hold above the kernel's default.
+    pub pipe_budget_bytes: u64,
+    /// How many containers' names have counters of their own.
+    pub named_containers: usize,
+    /// Where it is counted in memory what is dropped.
+    pub tally_folder: PathBuf,
+    /// What the cutter goes by.
+    pub cutter: CutterSettings,
+}
+
 /// The running threads.
 #[derive(Debug)]
 pub struct Intake {
@@ -130,10 +143,7 @@ impl Intake {
         clock: Clock,
         counters: Arc<Counters>,
         stalls: &Arc<Stalls>,
-        pipe_budget_bytes: u64,
-        most_names: usize,
-        tally_folder: PathBuf,
-        settings: CutterSettings,
+        settings: IntakeSettings,
     ) -> Result<Self> {
         let failed = |source| Error::io("start", Path::new("the intake"))(source);
         let inbox = Arc::new(Inbox::new().map_err(failed)?);
@@ -141,10 +151,10 @@ impl Intake {
             Arc::clone(&store),
             clock.clone(),
             Arc::clone(&counters),
-            settings,
+            settings.cutter,
         ));
         let fault = Arc::new(Fault::default());
-        let traffic = Arc::new(Traffic::new(most_names));
+        let traffic = Arc::new(Traffic::new(settings.named_containers));
         let shared = Shared {
             store,
             clock,
@@ -152,8 +162,8 @@ impl Intake {
             counters,
             traffic: Arc::clone(&traffic),
             fault: Arc::clone(&fault),
-            budget: PipeBudget::new(pipe_budget_bytes),
-            tally_folder,
+            budget: PipeBudget::new(settings.pipe_budget_bytes),
+            tally_folder: settings.tally_folder,
             chunk: Vec::new(),
         };
         let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
