@@ -88,30 +88,6 @@ async def test_on_a_disk_that_a_foreign_file_has_filled(
         await see_all_kept_or_named(FULL, printers, tell)
 
 
-async def test_old_segments_go_for_new_entries_where_that_is_allowed(
-    ext4: Path, folder: Path, tell: Tell
-) -> None:
-    settings = {"LOGBOOM_MIN_FREE_BYTES": "2m"}
-    segments_of_a_megabyte = {"max-size": "16m", "max-file": "1"}
-    with Worker(folder, settings) as worker, trio.fail_after(DEADLINE_S):
-        old = await start_printer(
-            worker.docker, 99, pad_bytes=PAD_BYTES, log_opts=segments_of_a_megabyte
-        )
-        await old.print(16_000)
-        printers = await start_all(worker)
-        fill(ext4 / "foreign")
-        loud = printers[0]
-        await loud.print(2 * LINES)
-        # Nobody has made room but retention.
-        for printer in (*printers, old):
-            await printer.wait_kept()
-        accounts = [await printer.settle() for printer in printers]
-        rest = await old.account_of_rest()
-        tell(f"{sum(accounts[1:], accounts[0]).text}; {rest.first - 1} of the oldest entries gone")
-        assert rest.first > 1_000
-        assert rest.last == old.printed
-
-
 async def test_on_a_disk_that_logs_alone_have_filled(ext4: Path, folder: Path, tell: Tell) -> None:
     with Worker(folder, {"LOGBOOM_MIN_FREE_BYTES": "-1"}) as worker, trio.fail_after(DEADLINE_S):
         printers = await start_all(worker)
