@@ -145,7 +145,7 @@ check-types: develop
 check-imports: develop
 	lint-imports
 
-.PHONY: fuzz  ## Feeds the core any bytes; SECONDS=20 for each of four targets
+.PHONY: fuzz  ## Feeds the core any bytes; SECONDS=20 for each of six targets
 fuzz:
 	@$(SETUP) compiler fuzz
 	rust/fuzz/run.sh $(SECONDS)

@@ -8,6 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "rust" / "core" / "src"
 
 FLOORS = {
+    "verify": 9,
     "core": 8,
     "intake": 7,
     "playback": 7,

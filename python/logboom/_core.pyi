@@ -15,6 +15,7 @@ from typing import Literal, final
 __all__ = [
     "ClosedError",
     "Description",
+    "Finding",
     "InvalidArgumentError",
     "LogboomError",
     "Pattern",
@@ -27,8 +28,10 @@ __all__ = [
     "Store",
     "StoreView",
     "Stream",
+    "Verification",
     "Watchdog",
     "commit",
+    "verify",
     "version",
 ]
 
@@ -598,3 +601,60 @@ class Watchdog:
 
     def close(self) -> None:
         """Wait no longer. A second call does nothing."""
+
+@final
+class Finding:
+    """Something in a store that is damaged."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def offset(self) -> int:
+        """The byte in it from which on it is damaged."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong there."""
+
+@final
+class Verification:
+    """What ``verify`` has looked at, and what it has found."""
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are."""
+
+    @property
+    def files(self) -> int:
+        """How many files were read."""
+
+    @property
+    def entries(self) -> int:
+        """How many entries of blocks can be read; those in journals are not counted."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is damaged; nothing when all is well."""
+
+    @property
+    def set_aside(self) -> list[tuple[Path, Path]]:
+        """Damaged files: where each was, and where it is now."""
+
+def verify(*, data: str, fifo_root: str, repair: bool) -> Verification:
+    """Look at all files of a store. *May block.*
+
+    Without ``repair`` nothing is changed and no lock is needed: a worker may write meanwhile.
+
+    With ``repair`` damaged files are moved to ``damaged/<seconds since 1970>`` in the data folder, and what takes their place is
+    well, and says what is missing.
+
+    Args:
+        data: the data folder.
+        fifo_root: put before the paths of dockerd's FIFOs (``""`` in the plugin); sessions are written down beside them.
+        repair: set aside what is damaged.
+
+    Raises:
+        StorageError: there is no such folder, a newer version has written it, or a worker holds its lock; or the disk failed.
+    """

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "export": "logboom.cli.export:export",
     "stats": "logboom.cli.stats:stats",
     "serve": "logboom.cli.serve:serve",
+    "verify": "logboom.cli.verify:verify",
 }
 """Each command and where it is."""
 

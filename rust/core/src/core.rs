@@ -69,7 +69,7 @@ pub struct Core {
 }
 
 /// Which start of the machine this is (Linux, `Documentation/admin-guide/sysctl/kernel.rst`).
-fn boot_id(disk: &dyn Disk) -> Result<BootId> {
+pub(crate) fn boot_id(disk: &dyn Disk) -> Result<BootId> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     // A file of procfs has no size, so it is read by its known length: a UUID.
     let mut text = [0; 36];

@@ -35,6 +35,7 @@ pub mod stats;
 pub mod store;
 pub mod stream;
 pub mod sync_log;
+pub mod verify;
 pub mod watchdog;
 pub mod wire;
 

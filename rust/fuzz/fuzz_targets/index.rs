@@ -39,14 +39,13 @@ fn write(disk: &MemoryDisk, blocks: usize) -> Written {
         let header = builder
             .finish(origin, &mut encoder, &mut block)
             .expect("there are entries");
-        match &mut writer {
-            Some(writer) => writer
+        if let Some(writer) = &mut writer {
+            writer
                 .append(&header, &block)
-                .expect("the disk does not fail"),
-            None => {
-                let made = SegmentWriter::create(disk, Path::new("/web"), &header, &block);
-                writer = Some(made.expect("the disk does not fail"));
-            }
+                .expect("the disk does not fail");
+        } else {
+            let made = SegmentWriter::create(disk, Path::new("/web"), &header, &block);
+            writer = Some(made.expect("the disk does not fail"));
         }
         written.push((sequence, entries.iter().map(Kept::of).collect()));
         sequence = header.end_sequence();

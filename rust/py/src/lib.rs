@@ -5,6 +5,7 @@ mod pattern;
 mod playback;
 mod reader;
 mod store;
+mod verify;
 mod view;
 mod watchdog;
 
@@ -24,6 +25,8 @@ mod _core {
     use crate::reader::{Reader, Sent};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::verify::{Finding, Verification, verify};
     #[pymodule_export]
     use crate::view::{Description, StoreView, Stream};
     #[pymodule_export]

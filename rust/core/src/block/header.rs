@@ -2,7 +2,8 @@
 
 use crate::block::{MAX_COLUMN_BYTES, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES};
 
-const MAGIC: [u8; 8] = *b"LOGBLOCK";
+/// Follows the prefix of the skippable frame.
+pub(crate) const MAGIC: [u8; 8] = *b"LOGBLOCK";
 const VERSION: u32 = 1;
 
 /// As it is written in the prefix.

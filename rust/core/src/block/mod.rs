@@ -24,6 +24,7 @@ mod header;
 
 pub use builder::{BlockBuilder, Encoder, Origin};
 pub use columns::{Block, Row};
+pub(crate) use header::MAGIC as BLOCK_MAGIC;
 pub use header::{BLOCK_PREFIX_BYTES, BlockHeader, HEADER_BYTES};
 
 /// Frame bytes that a block holds at most, but for its last entry.

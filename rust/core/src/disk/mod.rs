@@ -82,6 +82,19 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Lists a folder of the store.
+///
+/// A link in its place would lead out of the store: it is an error.
+pub(crate) fn list_folder(disk: &dyn Disk, path: &Path) -> io::Result<Vec<Listed>> {
+    match disk.open(path, OpenMode::Read) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            Err(error)
+        }
+        // What else is wrong the listing tells.
+        _ => disk.list(path),
+    }
+}
+
 /// Reads a small file whole; `None` when it is not there.
 ///
 /// LIMIT: the caller names the size above which a file cannot be what is looked for.

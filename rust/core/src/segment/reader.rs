@@ -9,7 +9,7 @@ use super::index::{
 };
 use super::{PREAMBLE, parse_file_name};
 use crate::block::{
-    BLOCK_PREFIX_BYTES, Block, BlockHeader, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES,
+    BLOCK_MAGIC, BLOCK_PREFIX_BYTES, Block, BlockHeader, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES,
 };
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -136,7 +136,7 @@ impl SegmentReader {
         Ok((blocks, Rest::Torn))
     }
 
-    /// What an offset is the beginning of behind which no block is whole, after so many blocks.
+    /// What follows so many blocks at an offset where no other is found.
     fn rest_at(&self, offset: u64, size: u64, blocks: usize) -> Result<Rest> {
         if self.is_index(offset, size, blocks)? {
             let is_whole = size - offset == frame_bytes(blocks) as u64;
@@ -278,12 +278,18 @@ impl SegmentReader {
     fn is_index(&self, offset: u64, size: u64, blocks: usize) -> Result<bool> {
         let index_bytes = frame_bytes(blocks) as u64;
         let rest_bytes = size - offset;
-        let mut start = [0; SKIPPABLE_PREFIX_BYTES];
         if rest_bytes > index_bytes || rest_bytes < SKIPPABLE_PREFIX_BYTES as u64 {
             return Ok(false);
         }
+        if rest_bytes == index_bytes {
+            // A block that is cut may have that length.
+            let mut magic = [0; BLOCK_MAGIC.len()];
+            self.read(&mut magic, offset + SKIPPABLE_PREFIX_BYTES as u64)?;
+            return Ok(magic != BLOCK_MAGIC);
+        }
+        let mut start = [0; SKIPPABLE_PREFIX_BYTES];
         self.read(&mut start, offset)?;
-        Ok(rest_bytes == index_bytes || is_index_start(start, blocks))
+        Ok(is_index_start(start, blocks))
     }
 
     /// Whether the file begins as every segment does, for tools that look there only.

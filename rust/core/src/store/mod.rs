@@ -40,7 +40,7 @@ pub use record::{
 pub use verify::{Place, SetAside, repair, verify};
 pub use view::{Listed, StoreView};
 
-use crate::disk::{Disk, MAX_CONTAINER_ID_BYTES, is_container_id, is_missing};
+use crate::disk::{Disk, MAX_CONTAINER_ID_BYTES, is_container_id, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::BootId;
@@ -251,7 +251,7 @@ impl Store {
         check_container_id(container_id)?;
         self.open()?;
         let path = self.folder(container_id);
-        let listed = self.disk.list(&path);
+        let listed = list_folder(&*self.disk, &path);
         if is_missing(&listed) {
             return Ok(false);
         }

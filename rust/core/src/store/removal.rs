@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Store;
 use super::root::write_first_sequence;
-use crate::disk::{Disk, is_missing};
+use crate::disk::{Disk, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::stream::Stream;
 
@@ -96,7 +96,7 @@ impl Store {
 
 /// Removes a folder of files, if it is there.
 fn remove_folder(disk: &dyn Disk, folder: &Path) -> Result<()> {
-    let listed = disk.list(folder);
+    let listed = list_folder(disk, folder);
     if is_missing(&listed) {
         return Ok(());
     }

@@ -76,7 +76,10 @@ fn look(disk: &dyn Disk, place: Place<'_>) -> Result<(Checked, SyncLogged)> {
     let containers = data.join(CONTAINERS);
     for id in stream_ids(disk, &containers)? {
         let logged = logged.get(&id).map_or(&[][..], Vec::as_slice);
-        check_folder(disk, &containers.join(&id), logged, &mut checked)?;
+        let folder = containers.join(&id);
+        if let Err(error) = check_folder(disk, &folder, logged, &mut checked) {
+            checked.add_error(Kind::Folder, &folder, &error);
+        }
     }
     check_records(disk, place.records, &mut checked)?;
     Ok((checked, logged))
@@ -215,7 +218,7 @@ impl Repair<'_> {
         let folder = path.parent().unwrap_or(data);
         let kind = findings.first().map(|finding| &finding.kind);
         match kind {
-            None | Some(Kind::SyncLog | Kind::Record) => {}
+            None | Some(Kind::SyncLog | Kind::Record | Kind::Folder) => {}
             Some(Kind::Format) => write_format(data, self.disk)?,
             Some(Kind::FirstSequence) => {
                 let sequence = self.highest_sequence()?.saturating_add(LOSS_JUMP);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::container::{self, ContainerFile};
 use super::found::FoundSegment;
 use crate::block::Block;
-use crate::disk::{Disk, is_missing};
+use crate::disk::{Disk, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::journal::{self, BootId, Generation, GenerationHeader, HEADER_PAGE_BYTES, Left};
 use crate::segment::{self, BlockPlace, SegmentReader};
@@ -26,6 +26,8 @@ pub enum Kind {
     Record,
     /// What is known of a container.
     Facts,
+    /// All of a stream.
+    Folder,
     /// Blocks.
     Segment,
     /// The first page of a journal generation.
@@ -105,7 +107,7 @@ pub fn check_folder(
     logged: &[LoggedBytes],
     checked: &mut Checked,
 ) -> Result<()> {
-    let listed = disk.list(folder);
+    let listed = list_folder(disk, folder);
     if is_missing(&listed) {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use super::options::Asked;
 use super::quarantine::{Kept, LOST, aside_bytes};
 use super::retention::holds_entries;
 use super::{CutPoint, Cutting, LastBlock, SegmentFacts, Session, State, Stream, container};
-use crate::disk::is_missing;
+use crate::disk::{is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::journal::{
     self, DAMAGED_SUFFIX, Generation, GenerationHeader, JournalWriter, Left, RECOVERED, damage_text,
@@ -98,7 +98,7 @@ impl Stream {
         if self.state().is_open {
             return Ok(());
         }
-        let listed = self.disk.list(&self.folder);
+        let listed = list_folder(&*self.disk, &self.folder);
         if is_missing(&listed) {
             self.state().is_open = true;
             return Ok(());

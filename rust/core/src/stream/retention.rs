@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::quarantine::aside_bytes;
 use super::{SegmentFacts, State, Stream, container};
-use crate::disk::{Disk, Listed, is_missing};
+use crate::disk::{Disk, Listed, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::journal::{self, HEADER_PAGE_BYTES};
 use crate::segment;
@@ -32,7 +32,7 @@ impl Footprint {
     /// # Errors
     /// The folder cannot be listed.
     pub fn of_folder(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>> {
-        let listed = disk.list(folder);
+        let listed = list_folder(disk, folder);
         if is_missing(&listed) {
             return Ok(None);
         }

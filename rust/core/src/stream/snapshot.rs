@@ -19,7 +19,7 @@ use super::reader::{Query, Reader};
 use super::recover::publish_recovered;
 use super::retention::holds_entries;
 use super::{Boot, SegmentFacts, SessionFacts, State, Stream};
-use crate::disk::{Disk, Listed, is_missing};
+use crate::disk::{Disk, Listed, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::journal::{self, Generation, Left, with_entry};
 use crate::segment::{self, BlockPlace};
@@ -231,7 +231,7 @@ pub(crate) fn read_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> 
 }
 
 fn list(disk: &dyn Disk, folder: &Path) -> Result<Option<Vec<Listed>>> {
-    let listed = disk.list(folder);
+    let listed = list_folder(disk, folder);
     if is_missing(&listed) {
         return Ok(None);
     }

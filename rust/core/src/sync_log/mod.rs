@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::disk::{Disk, DiskFile, OpenMode, numbered_name, parse_numbered_name};
+use crate::disk::{Disk, DiskFile, OpenMode, list_folder, numbered_name, parse_numbered_name};
 use crate::error::{Error, Result};
 use crate::journal::{BootId, GenerationHeader, write_recovered};
 pub(crate) use records::LogReader;
@@ -128,7 +128,7 @@ impl SyncLog {
     ) -> Result<Found> {
         disk.create_folder(folder)
             .map_err(Error::io("create", folder))?;
-        let listed = disk.list(folder).map_err(Error::io("list", folder))?;
+        let listed = list_folder(disk, folder).map_err(Error::io("list", folder))?;
         let mut numbers: Vec<u64> = listed
             .iter()
             .filter_map(|file| parse_file_name(&file.name))
