@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -20,6 +21,7 @@ from typing import Final, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
@@ -27,7 +29,18 @@ from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from logboom.asgi import Application
 from logboom.errors import SettingError
 
-__all__ = ["HEAD_LIMIT_BYTES", "Limits", "Listening", "Server", "bind_unix", "listen", "listen_tcp"]
+__all__ = [
+    "CONNECTION_LIMIT",
+    "HEAD_LIMIT_BYTES",
+    "HEAD_TIME_LIMIT_S",
+    "IDLE_CONNECTION_LIMIT",
+    "Limits",
+    "Listening",
+    "Server",
+    "bind_unix",
+    "listen",
+    "listen_tcp",
+]
 
 BACKLOG: Final = 1024
 """Connections that wait to be accepted. dockerd calls for all containers at once when it starts."""
@@ -36,11 +49,25 @@ IDLE_TIME_LIMIT_S: Final = 600
 """How long a connection may stay without a complete request. Go's client sometimes dials once too often and keeps the
 connection for later; closing it just then would cost a request its body."""
 
+HEAD_LIMIT_BYTES: Final = 16 * 1024
+"""The longest head of a request: its first line and its headers; a longer one gets status 431. dockerd's have a few hundred bytes."""
+
+HEAD_TIME_LIMIT_S: Final = 30
+"""How long a head may take from its first byte on."""
+
+IDLE_CONNECTION_LIMIT: Final = 256
+"""Connections that have not sent a whole head. For each one more the oldest of them is closed, so that whoever only dials
+keeps nobody from being answered."""
+
+CONNECTION_LIMIT: Final = 8192
+"""All connections. dockerd needs one for each reader, and one for each container that starts or stops at the moment; open files are for
+the containers. One more is closed at once."""
+
+RECEIVE_BYTES: Final = 64 * 1024
+"""How much is read at a time."""
+
 LATE_REQUEST_SECONDS: Final = 0.2
 """When the service stops, a connection that has been accepted gets so long to send its request."""
-
-HEAD_LIMIT_BYTES: Final = 16 * 1024
-"""How long a request's head may be that has not come whole; a longer one gets status 431."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -49,7 +76,7 @@ _log: Final = logging.getLogger(__name__)
 class Limits:
     """What clients may take of a server. The defaults are for dockerd, which is trusted."""
 
-    connections: float = math.inf
+    connections: int = CONNECTION_LIMIT
     """How many there may be at once."""
     refusal: bytes = b""
     """What one above that gets before it is closed: a whole answer. Over TLS it gets nothing."""
@@ -186,6 +213,7 @@ class Server:
         self._context = WorkerContext(None)
         self._accepting = trio.CancelScope()
         self._connections: set[trio.SocketStream] = set()
+        self._idle: dict[trio.SocketStream, None] = {}
         self._answered = trio.Event()
 
     async def run(self) -> None:
@@ -223,12 +251,15 @@ class Server:
             await self._refuse(stream)
             return
         self._connections.add(stream)
+        self._idle[stream] = None
+        self._close_oldest_idle()
         try:
             await self._serve(stream)
         except Exception:  # noqa: BLE001  (it is logged, and no reason to end the other connections)
             _log.exception("a connection failed")
         finally:
             self._connections.discard(stream)
+            self._idle.pop(stream, None)
             await trio.aclose_forcefully(stream)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
@@ -246,7 +277,18 @@ class Server:
             # The type says TLS, but every stream is served.
             _Patient(served, self._limits.take_s),  # type: ignore[arg-type]
         )
+        connection.on_head = lambda: self._idle.pop(stream, None)
+        connection.head_s = min(HEAD_TIME_LIMIT_S, self._limits.request_s)
         await connection.run()
+
+    def _close_oldest_idle(self) -> None:
+        if len(self._idle) <= IDLE_CONNECTION_LIMIT:
+            return
+        oldest = next(iter(self._idle))
+        del self._idle[oldest]
+        # Its reader finds the end of the stream, and goes.
+        with contextlib.suppress(OSError):
+            oldest.socket.shutdown(socket.SHUT_RDWR)
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         if self._tls is None:
@@ -283,12 +325,39 @@ class _Patient:
 
 
 class _Connection(TCPServer):
-    """A connection that goes when its client does, also before a request: hypercorn's stays until its idle time is over."""
+    """A connection that goes when its client does, also before a request: hypercorn's stays until its idle time is over.
+
+    One whose request has begun, and does not come to the end of its head in time, goes as well.
+    """
+
+    on_head: Callable[[], object]
+    """Is called when the head of a request has come."""
+    head_s: float
+    """How long one may take from its first byte on."""
 
     # typing.override is younger than Python 3.11
     async def _read_data(self) -> None:  # type: ignore[explicit-override]
-        await super()._read_data()
+        has_begun = False
+        with trio.CancelScope() as self._reading:
+            while True:
+                try:
+                    data = await self.stream.receive_some(RECEIVE_BYTES)
+                except (trio.ClosedResourceError, trio.BrokenResourceError):
+                    break
+                if not has_begun:
+                    self._reading.deadline = trio.current_time() + self.head_s
+                    has_begun = True
+                await self.protocol.handle(RawData(bytes(data)))
+                if not data:
+                    break
+        await self.protocol.handle(Closed())
         await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:  # type: ignore[explicit-override]
+        if isinstance(event, Updated) and not event.idle:
+            self._reading.deadline = math.inf
+            self.on_head()
+        await super().protocol_send(event)
 
 
 def _config(limits: Limits) -> Config:

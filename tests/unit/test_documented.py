@@ -14,11 +14,17 @@ from logboom.asgi import BODY_LIMIT_BYTES, BODY_TIME_LIMIT_S
 from logboom.engine_metrics import FETCH_SECONDS, TEXT_LIMIT_BYTES, EngineMetrics
 from logboom.measures import Measures
 from logboom.options import DOCKERD_OPTIONS, OPTIONS
+from logboom.options.attributes import SEARCH_LIMIT
 from logboom.options.tag import METHODS, NUMBER_LIMIT, TAG_LIMIT, TEMPLATE_LIMIT
 from logboom.plugin.documents import CONTAINER_ID_LIMIT, FILE_LIMIT_BYTES
 from logboom.plugin.facts import FACTS_LIMIT_BYTES
 from logboom.quantities import COUNT_LIMIT, DURATION_LIMIT_S, LENGTH_LIMIT, SIZE_LIMIT_BYTES
-from logboom.server import HEAD_LIMIT_BYTES
+from logboom.server import (
+    CONNECTION_LIMIT,
+    HEAD_LIMIT_BYTES,
+    HEAD_TIME_LIMIT_S,
+    IDLE_CONNECTION_LIMIT,
+)
 from logboom.settings import (
     BLOCK_SECONDS_LIMIT,
     GROUP_ID_LIMIT,
@@ -119,6 +125,11 @@ def test_limits_are_those_in_the_code() -> None:
     limits = section("## Limits of what dockerd sends")
     assert f"| {BODY_LIMIT_BYTES // 1024 // 1024} MiB |" in limits
     assert f"| {BODY_TIME_LIMIT_S} s |" in limits
+    assert f"| {HEAD_LIMIT_BYTES // 1024} KiB |" in limits
+    assert f"first byte on | {HEAD_TIME_LIMIT_S} s |" in limits
+    assert f"not sent a head | {IDLE_CONNECTION_LIMIT} |" in limits
+    assert f"| connections | {CONNECTION_LIMIT} |" in limits
+    assert f"| {SEARCH_LIMIT} characters |" in limits
     assert f"| {CONTAINER_ID_LIMIT} characters" in limits
     assert f"| {FILE_LIMIT_BYTES} bytes" in limits
     assert f"| {FACTS_LIMIT_BYTES // 1024} KiB" in limits

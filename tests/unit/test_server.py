@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from logboom import server
 from logboom.asgi import (
     Receive,
     Scope,
@@ -22,7 +23,7 @@ from logboom.asgi import (
     wait_disconnected,
 )
 from logboom.errors import SettingError
-from logboom.server import Server, listen
+from logboom.server import HEAD_LIMIT_BYTES, IDLE_CONNECTION_LIMIT, Limits, Server, listen
 from tests.support.fake_docker import HttpConnection
 
 
@@ -47,8 +48,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(address: str) -> AsyncIterator[Server]:
-    server = Server(application, listen(address))
+async def serving(address: str, limits: Limits = Limits()) -> AsyncIterator[Server]:
+    server = Server(application, listen(address), limits)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         yield server
@@ -170,6 +171,125 @@ async def test_many_connections_at_once_are_answered(folder: Path) -> None:
                 b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 2\r\n\r\n",
                 b"{}",
             )
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+EMPTY = b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 0\r\n\r\n"
+
+
+def head_of(length: int) -> bytes:
+    start = b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 0\r\nX: "
+    return start + b"x" * (length - len(start) - 4) + b"\r\n\r\n"
+
+
+async def test_a_head_at_the_limit_is_read_and_a_longer_one_is_refused(folder: Path) -> None:
+    async with serving(str(folder / "s")):
+        # The parser wants the end within the limit.
+        status, _, _ = await request(folder / "s", head_of(HEAD_LIMIT_BYTES))
+        assert status == 200
+        connection = await HttpConnection.dial(folder / "s")
+        with trio.fail_after(10):
+            await connection.send_raw(head_of(HEAD_LIMIT_BYTES + 64)[:-2])
+            await connection.receive_head()
+        assert connection.status == 431
+        await connection.close()
+
+
+async def test_a_head_that_does_not_come_is_waited_for_so_long_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_TIME_LIMIT_S", 0.05)
+    async with serving(str(folder / "s")):
+        connection = await HttpConnection.dial(folder / "s")
+        await connection.send_raw(EMPTY[:20])
+        with trio.fail_after(10):
+            assert await connection.is_closed_by_server()
+        await connection.close()
+
+
+async def test_once_the_head_has_come_its_time_is_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower stays for days."""
+    monkeypatch.setattr(server, "HEAD_TIME_LIMIT_S", 0.05)
+    async with serving(str(folder / "s")):
+        connection = await HttpConnection.dial(folder / "s")
+        await connection.send_raw(b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 2\r\n\r\n{")
+        await trio.sleep(0.2)
+        await connection.send_raw(b"}")
+        await connection.receive_head()
+        assert connection.status == 200
+        await connection.close()
+
+
+async def test_a_connection_without_a_byte_may_wait_longer_than_a_head(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go's client keeps one for later, and loses a request's body when it is closed just then."""
+    monkeypatch.setattr(server, "HEAD_TIME_LIMIT_S", 0.05)
+    async with serving(str(folder / "s")):
+        connection = await HttpConnection.dial(folder / "s")
+        await trio.sleep(0.2)
+        await connection.send_raw(EMPTY)
+        await connection.receive_head()
+        assert connection.status == 200
+        await connection.close()
+
+
+async def test_a_thousand_idle_connections_keep_nobody_from_being_answered(folder: Path) -> None:
+    async with serving(str(folder / "s")) as serving_now:
+        idle = [await HttpConnection.dial(folder / "s") for _ in range(1000)]
+        with trio.fail_after(10):
+            status, _, _ = await request(folder / "s", EMPTY)
+            assert status == 200
+            while len(serving_now._connections) > IDLE_CONNECTION_LIMIT:
+                await trio.sleep(0.001)
+            # The newest are those that stay.
+            assert await idle[0].is_closed_by_server()
+        assert len(serving_now._connections) == IDLE_CONNECTION_LIMIT
+        await idle[-1].send_raw(EMPTY)
+        await idle[-1].receive_head()
+        assert idle[-1].status == 200
+        for connection in idle:
+            await connection.close()
+
+
+async def test_a_connection_with_a_request_is_never_closed_for_idle_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "IDLE_CONNECTION_LIMIT", 1)
+    async with serving(str(folder / "s")):
+        asking = await HttpConnection.dial(folder / "s")
+        await asking.send_raw(b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 2\r\n\r\n{")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        idle = [await HttpConnection.dial(folder / "s") for _ in range(3)]
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await asking.send_raw(b"}")
+        await asking.receive_head()
+        assert asking.status == 200
+        for connection in [asking, *idle]:
+            await connection.close()
+
+
+async def test_connections_at_the_limit_are_served_and_one_more_is_closed(folder: Path) -> None:
+    async with serving(str(folder / "s"), Limits(connections=2)) as serving_now:
+        first, second = [await HttpConnection.dial(folder / "s") for _ in range(2)]
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        third = await HttpConnection.dial(folder / "s")
+        with trio.fail_after(10):
+            assert await third.is_closed_by_server()
+        for connection in (first, second):
+            await connection.send_raw(EMPTY)
+            await connection.receive_head()
+            assert connection.status == 200
+        with trio.fail_after(10):
+            while serving_now._connections:
+                await trio.sleep(0.001)
+        status, _, _ = await request(folder / "s", EMPTY)
+        assert status == 200
+        for connection in (first, second, third):
+            await connection.close()
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------

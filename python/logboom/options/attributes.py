@@ -6,11 +6,16 @@ an environment variable wins over a label of the same name. No environment value
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from logboom import _core
 from logboom.errors import ValueSyntaxError
 
-__all__ = ["AttributeChoice", "parse_key_list", "parse_key_pattern"]
+__all__ = ["SEARCH_LIMIT", "AttributeChoice", "parse_key_list", "parse_key_pattern"]
+
+SEARCH_LIMIT: Final = 64 * 1024
+"""Characters of keys through which a pattern is looked for, all labels or all variables together. A pattern can take long over each, and
+what it chooses from more could not be kept either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +63,14 @@ def parse_key_pattern(text: str) -> _core.Pattern | None:
 def _chosen(
     values: Mapping[str, str], keys: tuple[str, ...], pattern: _core.Pattern | None
 ) -> dict[str, str]:
-    return {
-        key: value
-        for key, value in values.items()
-        if key in keys or (pattern is not None and pattern.search(key))
-    }
+    named = frozenset(keys)
+    chosen = {}
+    searched = 0
+    for key, value in values.items():
+        if pattern is not None:
+            searched += len(key)
+        if key in named or (
+            pattern is not None and searched <= SEARCH_LIMIT and pattern.search(key)
+        ):
+            chosen[key] = value
+    return chosen

@@ -46,12 +46,14 @@ class Sessions:
                     info.container_id,
                     mistake,
                 )
+        # A container's own pattern, or a hundred thousand labels, may take a while: not the loop's.
+        facts = await run_in_core(Lane.SESSIONS, encode_facts, info, options)
         await run_in_core(
             Lane.SESSIONS,
             store.start_session,
             file=request.file,
             container_id=info.container_id,
-            facts=encode_facts(info, options),
+            facts=facts,
             **options.given,
         )
 

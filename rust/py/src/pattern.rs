@@ -17,7 +17,7 @@ impl Pattern {
             .map_err(to_python)
     }
 
-    fn search(&self, text: &str) -> bool {
-        self.0.search(text)
+    fn search(&self, py: Python<'_>, text: &str) -> bool {
+        py.detach(|| self.0.search(text))
     }
 }

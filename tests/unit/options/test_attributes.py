@@ -1,4 +1,9 @@
+import time
+
+import pytest
+
 from logboom.options import parse_options
+from logboom.options.attributes import SEARCH_LIMIT, AttributeChoice, parse_key_pattern
 
 LABELS = {"team": "river", "app.name": "boom", "app.tier": "front", "SHARED": "label"}
 ENVIRONMENT = [
@@ -49,3 +54,27 @@ def test_a_variable_wins_over_a_label_of_the_same_name() -> None:
         "SHARED": "variable",
         "team": "river",
     }
+
+
+def test_as_many_keys_as_are_searched_are_chosen_and_no_more() -> None:
+    choice = AttributeChoice(labels_pattern=parse_key_pattern("."))
+    key = "k" * 63
+    labels = {f"{key}{chr(0x4E00 + number)}": "v" for number in range(SEARCH_LIMIT // 64)}
+    assert choice.choose(labels, ()) == labels
+    assert choice.choose({**labels, "x": "v"}, ()) == labels
+
+
+def test_a_key_that_is_named_is_chosen_wherever_it_stands() -> None:
+    choice = AttributeChoice(labels=("last",), labels_pattern=parse_key_pattern("never"))
+    labels = {"k" * SEARCH_LIMIT: "v", "last": "v"}
+    assert choice.choose(labels, ()) == {"last": "v"}
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_labels_and_names_take_no_square_of_that() -> None:
+    count = 100_000
+    labels = {f"label.{number}": "v" for number in range(count)}
+    choice = AttributeChoice(labels=tuple(f"other.{number}" for number in range(count)))
+    begun = time.monotonic()
+    assert choice.choose(labels, ()) == {}
+    assert time.monotonic() - begun < 10

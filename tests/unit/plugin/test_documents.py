@@ -1,9 +1,12 @@
+import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
+from logboom.asgi import BODY_LIMIT_BYTES
 from logboom.errors import RequestError
 from logboom.plugin.documents import (
     CONTAINER_ID_LIMIT,
@@ -243,3 +246,43 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     for parse in (parse_start_logging, parse_stop_logging, parse_read_logs):
         with pytest.raises(RequestError):
             parse(body)
+
+
+def filled(start: bytes, unit: bytes, end: bytes) -> bytes:
+    """A body of the largest size that is read."""
+    return start + unit * ((BODY_LIMIT_BYTES - len(start) - len(end)) // len(unit)) + end
+
+
+HOSTILE = {
+    "depth": filled(b"", b"[", b""),
+    "objects": filled(b"", b'{"Info":', b""),
+    "a number": filled(b'{"Config":{"Tail":', b"9", b"}}"),
+    "an exponent": b'{"Config":{"Tail":1e999999999}}',
+    "keys": filled(b'{"Info":{"ContainerLabels":{', b'"k":"v",', b'"k":"v"}}}'),
+    "labels": b'{"Info":{"ContainerLabels":{'
+    + b",".join(b'"%d":""' % number for number in range(600_000))
+    + b"}}}",
+    "variables": filled(b'{"Info":{"ContainerEnv":[', b'"",', b'""]}}'),
+    "escapes": filled(b'{"Info":{"ContainerName":"', b"\\ud800", b'"}}'),
+    "an instant": filled(b'{"Info":{"ContainerID":"c"},"Config":{"Since":"', b"2", b'"}}'),
+    "a fraction": filled(
+        b'{"Info":{"ContainerID":"c"},"Config":{"Since":"2026-01-01T00:00:00.', b"0", b'Z"}}'
+    ),
+    "spaces": filled(b"{", b" ", b"}"),
+    "an id": filled(b'{"Info":{"ContainerID":"', b"a", b'"}}'),
+    "a file": filled(b'{"File":"/', b"a", b'"}'),
+    "no UTF-8": filled(b'{"File":"', b"\xff", b'"}'),
+    "UTF-16": '{"File": "/f"}'.encode("utf-16"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_body_of_the_largest_size_takes_long_or_does_harm(kind: str) -> None:
+    body = HOSTILE[kind]
+    assert len(body) <= BODY_LIMIT_BYTES
+    begun = time.monotonic()
+    for parse in (parse_start_logging, parse_stop_logging, parse_read_logs):
+        with contextlib.suppress(RequestError):
+            parse(body)
+    assert time.monotonic() - begun < 30
