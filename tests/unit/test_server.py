@@ -48,8 +48,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(address: str, limits: Limits = Limits()) -> AsyncIterator[Server]:
-    server = Server(application, listen(address), limits)
+async def serving(address: str, limits: Limits | None = None) -> AsyncIterator[Server]:
+    server = Server(application, listen(address), limits or Limits())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         yield server
