@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -191,19 +192,17 @@ async def serve(
     settings_file = SettingsFile(settings)
     rpc = PluginRpc(sessions, streams, engine_metrics, measures)
     server = Server(rpc, listen(settings.socket))
+
+    def look_at_faults() -> Sequence[str]:
+        return (*setting_faults, *settings_file.faults)
+
+    api = _Api(partial(_make_doors, settings, look_at_faults, place, measures, engine_metrics))
     _log.info("listening on %s", settings.socket)
     task_status.started()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         nursery.start_soon(engine_metrics.watch)
-
-        def look_at_faults() -> Sequence[str]:
-            return (*setting_faults, *settings_file.faults)
-
-        doors = await run_in_core(
-            Lane.API, _make_doors, settings, look_at_faults, place, measures, engine_metrics
-        )
-        nursery.start_soon(doors.run)
+        nursery.start_soon(api.run)
         nursery.start_soon(_tell_slow_opening, place, settings.data)
         # ORDER: before the store is open, which would heed other limits else.
         await run_in_core(Lane.SETTINGS, settings_file.read)
@@ -214,7 +213,7 @@ async def serve(
             _log.info("the store in %s is open", settings.data)
             nursery.start_soon(_follow_settings, stop, settings_file, store)
             await _watch_until(stop, store)
-            await _end_answers(server, doors, streams)
+            await _end_answers(server, api, streams)
             engine_metrics.close()
         finally:
             with trio.CancelScope(shield=True):
@@ -274,13 +273,41 @@ def _make_doors(
     return make_doors(settings, setting_faults, place, measures, engine_metrics)
 
 
-async def _end_answers(server: Server, doors: "Doors", streams: LogStreams) -> None:
+class _Api:
+    """The API, whose modules are read while the store is being opened: neither waits for the other."""
+
+    def __init__(self, make: Callable[[], "Doors"]) -> None:
+        self._make = make
+        self._doors: Doors | None = None
+        self._is_ending = False
+
+    async def run(self) -> None:
+        """Serve. Returns after ``stop_accepting``, when all requests have been answered."""
+        doors = await run_in_core(Lane.API, self._make)
+        if not self._is_ending:
+            self._doors = doors
+            await doors.run()
+
+    def stop_accepting(self) -> None:
+        self._is_ending = True
+        if self._doors is not None:
+            self._doors.stop_accepting()
+
+    async def wait_answered(self) -> None:
+        if self._doors is not None:
+            await self._doors.wait_answered()
+
+    def cut_connections(self) -> int:
+        return 0 if self._doors is None else self._doors.cut_connections()
+
+
+async def _end_answers(server: Server, api: "_Api", streams: LogStreams) -> None:
     server.stop_accepting()
-    doors.stop_accepting()
+    api.stop_accepting()
     streams.end_followers()
     with trio.move_on_after(ANSWER_SECONDS):
         await server.wait_answered()
-        await doors.wait_answered()
-    count = server.cut_connections() + doors.cut_connections()
+        await api.wait_answered()
+    count = server.cut_connections() + api.cut_connections()
     if count:
         _log.warning("%d answers were cut since their callers did not take them", count)
