@@ -50,6 +50,8 @@ pub struct Playback {
     queue: BinaryHeap<Reverse<(i64, usize)>>,
     /// Whose line has been begun and not ended.
     open_line: Option<(usize, Output)>,
+    /// The track whose line is longer than was wanted at the last call; it is not in the queue.
+    interrupted: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Playback {
             tracks: Vec::new(),
             queue: BinaryHeap::new(),
             open_line: None,
+            interrupted: None,
         }
     }
 
@@ -113,7 +116,10 @@ impl Playback {
     /// A stream that cannot be read is replaced by an entry that says so.
     pub fn next(&mut self, enough_bytes: usize, printed: &mut Printed) {
         while printed.bytes.len() < enough_bytes {
-            let Some(Reverse((_, index))) = self.queue.pop() else {
+            // A line has no limit, but what is given at once has.
+            let interrupted = self.interrupted.take();
+            let first = || self.queue.pop().map(|Reverse((_, index))| index);
+            let Some(index) = interrupted.or_else(first) else {
                 return;
             };
             let Some(playing) = self.tracks.get_mut(index) else {
@@ -123,12 +129,12 @@ impl Playback {
                 continue;
             }
             let others = self.queue.peek().map(|Reverse(other)| *other);
-            let mut goes_on = false;
+            let mut goes_on = interrupted.is_some();
             while let Some(row) = playing.rows.front().copied() {
-                if !goes_on
-                    && (others.is_some_and(|other| (row.time_ns, index) > other)
-                        || printed.bytes.len() >= enough_bytes)
-                {
+                if printed.bytes.len() >= enough_bytes {
+                    break;
+                }
+                if !goes_on && others.is_some_and(|other| (row.time_ns, index) > other) {
                     break;
                 }
                 playing.rows.pop_front();
@@ -140,6 +146,10 @@ impl Playback {
             }
             if playing.is_at_end && playing.rows.is_empty() {
                 playing.bytes = Vec::new();
+                continue;
+            }
+            if goes_on {
+                self.interrupted = Some(index);
                 continue;
             }
             let next_ns = playing

@@ -162,6 +162,19 @@ def test_pieces_of_a_line_stay_together(run: Run, written: WrittenStore) -> None
     assert run("logs", "web", "db").stdout == b"web | begin\ndb  | between\n"
 
 
+def test_a_line_without_an_end_is_given_in_parts_and_stays_whole(
+    run: Run, written: WrittenStore
+) -> None:
+    """Longer than what is read at once, of a container that prints while another does."""
+    pieces = [replace(entry(number, "x" * 16_384), partial=True) for number in range(200)]
+    end = replace(entry(200, "end"), partial=True, metadata=encode_metadata(201, last=True))
+    written.run(WEB, "web", [*pieces, end])
+    written.run(DATABASE, "db", [entry(number, "between") for number in (5, 100, 199)])
+    first, *others = run("logs", "web", "db").stdout.splitlines()
+    assert first == b"web | " + b"x" * 200 * 16_384 + b"end"
+    assert others == [b"db  | between"] * 3
+
+
 def test_colours_are_for_terminals(written: WrittenStore) -> None:
     written.run(WEB, "web", [entry(0, "one")])
     written.run(DATABASE, "db", [entry(1, "two")])
