@@ -174,6 +174,7 @@ fn kind(path: &Path) -> &'static str {
         "format" => "format",
         "first-sequence" => "first",
         "lock" => "lock",
+        "ballast" => "ballast",
         _ => panic!("{} is no file of a store", path.display()),
     }
 }

@@ -22,8 +22,8 @@ const TICK_BLOCK_BYTES: u64 = 256 << 10;
 /// How often streams that nobody uses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// LIMIT: they are forgotten earlier when there are so many more streams in memory, each with an open file: containers that
-/// live for a moment may come faster than the minute goes.
+/// LIMIT: with more streams in memory, each with an open file, they are forgotten every second: containers that live for a
+/// moment may come faster than the minute goes.
 const FORGET_ABOVE: usize = 500;
 
 /// What the cutter goes by.
@@ -163,7 +163,6 @@ impl CutterThread {
         let mut tools = Tools::default();
         let mut ticked = Instant::now();
         let mut forgot = ticked;
-        let mut kept = 0;
         let mut retention = Retention::new(self.clock.now_ns(), ticked);
         loop {
             match self.wait(ticked, retention.is_busy()) {
@@ -181,13 +180,10 @@ impl CutterThread {
                 for (stream, _) in self.pending() {
                     retention.note(&stream);
                 }
-            }
-            if now.duration_since(forgot) >= FORGET_EVERY
-                || self.store.loaded_count() > kept + FORGET_ABOVE
-            {
-                forgot = now;
-                self.store.forget_idle();
-                kept = self.store.loaded_count();
+                if self.is_crowded() || now.duration_since(forgot) >= FORGET_EVERY {
+                    forgot = now;
+                    self.store.forget_idle();
+                }
             }
             self.retain(&mut retention, now, &mut tools);
         }
@@ -196,6 +192,10 @@ impl CutterThread {
             self.cut(&stream, CutWhen::All, &mut tools);
         }
         self.store.close();
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.store.loaded_count() > FORGET_ABOVE
     }
 
     /// Waits until a stream is due, or something by time.
@@ -212,7 +212,9 @@ impl CutterThread {
                 return Next::LookAtTime;
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
-            let sleep = if queue.pending.is_empty() && self.store.may_grow().is_ok() {
+            let has_nothing =
+                queue.pending.is_empty() && self.store.may_grow().is_ok() && !self.is_crowded();
+            let sleep = if has_nothing {
                 FORGET_EVERY
             } else {
                 until_tick
