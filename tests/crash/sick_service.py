@@ -100,10 +100,10 @@ def main() -> None:
         return
     serve = app.serve
 
-    async def serve_until_hung(settings: Settings, stop: trio.Event, **keywords: Any) -> None:
+    async def serve_until_hung(*arguments: Any, **keywords: Any) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_when_told, folder, HANGS[illness])
-            await serve(settings, stop, **keywords)
+            await serve(*arguments, **keywords)
             nursery.cancel_scope.cancel()
 
     with patch.object(app, "serve", serve_until_hung):

@@ -104,7 +104,7 @@ async def test_a_stop_succeeds_and_the_session_is_drained(
         answer = await second_request(docker, "/LogDriver.StopLogging")
         assert (answer.status, answer.error) == (200, "")
         container.abandon()
-        container.fifo.unlink()
+        container.fifo.unlink(missing_ok=True)
         # It ends, so the session has ended.
         async with container.open_logs(follow=True) as reading:
             assert await reading.rest() == entries
