@@ -71,6 +71,7 @@ class Store:
         block_seconds: int,
         pipe_budget_bytes: int,
         named_containers: int,
+        sync: str,
     ) -> Store:
         """Start the intake and find the running sessions again. *May block.*
 
@@ -83,8 +84,11 @@ class Store:
             block_seconds: a quiet session's journal is compressed after this many seconds.
             pipe_budget_bytes: how much all FIFOs together may hold above the kernel's default of 64 KiB each.
             named_containers: how many containers' names ``traffic`` tells apart.
+            sync: when entries are made to survive a power cut: ``"always"`` before anybody sees them, ``"1s"`` once a
+                second, ``"off"`` when the machine likes to.
 
         Raises:
+            InvalidArgumentError: ``sync`` is something else.
             StorageError: no thread, eventfd or epoll instance could be made.
         """
 

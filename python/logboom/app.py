@@ -71,6 +71,7 @@ def open_store(settings: Settings) -> Store:
         block_seconds=settings.block_seconds,
         pipe_budget_bytes=settings.pipe_budget_bytes,
         named_containers=settings.metrics_containers,
+        sync=settings.sync,
     )
     set_limits(store, settings)
     return store

@@ -26,6 +26,9 @@ __all__ = ["SETTINGS", "Setting", "Settings", "read_settings"]
 BLOCK_SECONDS_LIMIT: Final = 86_400
 """A quiet session's last lines reach a ``.zst`` file within a day at the latest."""
 
+SYNC_VALUES: Final = ("always", "1s", "off")
+"""What the core knows."""
+
 SOCKET_PATH_LIMIT_BYTES: Final = 107
 """``sun_path`` has 108 bytes with its final NUL."""
 
@@ -64,6 +67,8 @@ class Settings:
     api_group_id: int | None
     """Who may use the API's Unix socket besides root."""
     metrics_containers: int
+    sync: str
+    """When entries are made to survive a power cut."""
     log_level: str
 
 
@@ -147,6 +152,12 @@ def _parse_metrics_containers(text: str) -> int:
     return int(text)
 
 
+def _parse_sync(text: str) -> str:
+    if text not in SYNC_VALUES:
+        raise ValueSyntaxError(f"{text!r} is not one of {', '.join(SYNC_VALUES)}")
+    return text
+
+
 def _parse_level(text: str) -> str:
     if text not in LEVELS:
         raise ValueSyntaxError(f"{text!r} is not one of {', '.join(LEVELS)}")
@@ -177,6 +188,7 @@ SETTINGS: Final = (
     Setting(
         "LOGBOOM_PIPE_BUDGET", "pipe_budget_bytes", "32m", parse_size_bytes, is_changeable=False
     ),
+    Setting("LOGBOOM_SYNC", "sync", "1s", _parse_sync, is_changeable=False),
     Setting("LOGBOOM_LISTEN", "listen", "", _parse_address, is_changeable=False),
     Setting("LOGBOOM_METRICS_LISTEN", "metrics_listen", "", _parse_address, is_changeable=False),
     Setting("LOGBOOM_API_GROUP", "api_group_id", "", _parse_group, is_changeable=False),

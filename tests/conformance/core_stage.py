@@ -95,6 +95,7 @@ class CorePlugin:
             block_seconds=300,
             pipe_budget_bytes=PIPE_BUDGET_BYTES,
             named_containers=100,
+            sync="1s",
         )
         set_limits(store, read_settings({}, {})[0])
         assert store.fault() is None

@@ -34,6 +34,7 @@ def serve(root: str, listening: socket.socket) -> None:
         block_seconds=1,
         pipe_budget_bytes=32_000_000,
         named_containers=100,
+        sync="1s",
     )
     signal.signal(signal.SIGTERM, close_and_exit(store))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

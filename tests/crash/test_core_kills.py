@@ -62,6 +62,7 @@ def read_all(root: Path, writers: list[Writer]) -> dict[str, Verdict]:
         block_seconds=1,
         pipe_budget_bytes=0,
         named_containers=100,
+        sync="1s",
     )
     verdicts: dict[str, Verdict] = {}
     for writer in writers:

@@ -57,6 +57,7 @@ class Host:
             block_seconds=300,
             pipe_budget_bytes=8 << 20,
             named_containers=100,
+            sync="1s",
         )
 
     def restart(self) -> None:

@@ -556,6 +556,7 @@ class Loss:
 class LastBlock:
     """How far the journal lies in blocks."""
 
+    session: int
     generation: int
     position_to: int
     end_sequence: int
@@ -570,12 +571,14 @@ def _removed_block(folder: Path) -> LastBlock | None:
     block = facts.get("last_block")
     if block is None:
         return None
-    return LastBlock(block["generation"], block["position_to"], block["end_sequence"])
+    return LastBlock(
+        block["session"], block["generation"], block["position_to"], block["end_sequence"]
+    )
 
 
 def _last_block(header: BlockHeader) -> LastBlock:
     end_sequence = header.first_sequence + header.entry_count
-    return LastBlock(header.generation, header.position_to, end_sequence)
+    return LastBlock(header.session, header.generation, header.position_to, end_sequence)
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
@@ -631,9 +634,11 @@ class Stream:
         """Entries that lie in no block."""
         for index, generation in enumerate(self.generations):
             offset, sequence = 0, generation.first_sequence
-            if last_block is not None and generation.number < last_block.generation:
-                continue
-            if last_block is not None and generation.number == last_block.generation:
+            if last_block is not None and generation.first_sequence < last_block.end_sequence:
+                if generation.number < last_block.generation:
+                    continue
+                if generation.session != last_block.session:
+                    continue
                 offset = last_block.position_to - generation.start
                 sequence = last_block.end_sequence
                 if offset <= 0:

@@ -431,6 +431,7 @@ def test_the_small_files_are_as_documented(host: Host) -> None:
         "format": 1,
         "container_id": "web",
         "next_sequence": 0,
+        "power_cuts": 0,
         "last_block": None,
         "sessions": [facts],
     }

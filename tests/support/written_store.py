@@ -43,6 +43,7 @@ class WrittenStore:
             block_seconds=300,
             pipe_budget_bytes=8 << 20,
             named_containers=0,
+            sync="1s",
         )
 
     def start(

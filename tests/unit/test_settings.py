@@ -28,6 +28,7 @@ DEFAULTS = Settings(
     metrics_listen=None,
     api_group_id=None,
     metrics_containers=100,
+    sync="1s",
     log_level="info",
 )
 
@@ -59,6 +60,7 @@ def test_every_variable_is_read() -> None:
         "LOGBOOM_METRICS_LISTEN": "0.0.0.0:9323",
         "LOGBOOM_API_GROUP": "998",
         "LOGBOOM_METRICS_CONTAINERS": "0",
+        "LOGBOOM_SYNC": "always",
         "LOGBOOM_LOG_LEVEL": "debug",
     }
     assert set(environment) == {setting.variable for setting in SETTINGS}
@@ -81,6 +83,7 @@ def test_every_variable_is_read() -> None:
             metrics_listen=("0.0.0.0", 9323),
             api_group_id=998,
             metrics_containers=0,
+            sync="always",
             log_level="debug",
         ),
         [],
@@ -114,6 +117,7 @@ def test_what_cannot_be_read_is_reported_and_the_default_used() -> None:
         "LOGBOOM_KEEP_ENDED": "ever",
         "LOGBOOM_BLOCK_SECONDS": "86401",
         "LOGBOOM_PIPE_BUDGET": "-1",
+        "LOGBOOM_SYNC": "2s",
         "LOGBOOM_LOG_LEVEL": "loud",
     }
     settings, faults = read_settings(environment, {})

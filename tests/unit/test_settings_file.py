@@ -28,6 +28,7 @@ FIXED = {
     "fifo_root",
     "block_seconds",
     "pipe_budget",
+    "sync",
     "listen",
     "metrics_listen",
     "api_group",

@@ -25,6 +25,7 @@ use crate::store::{
 use crate::stream::{
     GivenOptions, Options, Query, Reader, Session, SessionFacts, record_file_name,
 };
+use crate::sync_log::SyncWhen;
 
 /// Where dockerd makes FIFOs, below the FIFO root.
 const FIFO_FOLDER: &str = "run/docker/logging";
@@ -50,6 +51,8 @@ pub struct Settings {
     pub pipe_budget_bytes: u64,
     /// How many containers' names have counters of their own.
     pub named_containers: usize,
+    /// When entries are made to survive a power cut.
+    pub sync: SyncWhen,
     /// The time.
     pub clock: Clock,
 }
@@ -110,7 +113,12 @@ impl Core {
         let boot_id = boot_id(&*disk)?;
         let syncs = Arc::new(Durations::default());
         let disk = Arc::new(WatchedDisk::new(disk, Arc::clone(&syncs)));
-        let store = Arc::new(Store::new(settings.data.clone(), disk, boot_id));
+        let store = Arc::new(Store::new(
+            settings.data.clone(),
+            disk,
+            boot_id,
+            settings.sync,
+        ));
         let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
         let intake_settings = IntakeSettings {

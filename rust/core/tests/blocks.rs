@@ -293,7 +293,8 @@ proptest! {
             let mut writer = SegmentWriter::resume(&SystemDisk, &path, contents.blocks).unwrap();
             let (header, block) = build_at(&rows, sequence, true);
             writer.append(&header, &block).unwrap();
-            writer.seal(&SystemDisk).unwrap();
+            writer.seal().unwrap();
+            writer.sync(&SystemDisk).unwrap();
             let mut found = found;
             found.push(Ok(rows));
             prop_assert_eq!(read_segment(&path), found);
@@ -347,7 +348,8 @@ fn write_segment(
     let mut writer = writer.unwrap();
     writer.sync(&SystemDisk).unwrap();
     if is_sealed {
-        writer.seal(&SystemDisk).unwrap();
+        writer.seal().unwrap();
+        writer.sync(&SystemDisk).unwrap();
     }
     let path = folder.join("00000000000000000000.zst");
     (path, blocks.iter().cloned().map(Ok).collect())

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use logboom_core::disk::Disk;
 use logboom_core::store::{Place, Store, read_records, repair, verify};
 use logboom_core::stream::{CutWhen, Limits, Progress, Query, Reader, Stream, Tools};
+use logboom_core::sync_log::SyncWhen;
 use memory::MemoryDisk;
 use mortal::MortalDisk;
 use support::{Host, Line, frame, line, list};
@@ -87,6 +88,7 @@ fn small() -> Small {
     host.core = None;
     fs::create_dir_all(host.data()).unwrap();
     fs::write(host.data().join("first-sequence"), "7\n").unwrap();
+    fs::write(host.data().join("power-cuts"), "1\n").unwrap();
     host.start_on(Arc::new(disk.clone()));
     // A segment for each block, so that all but the last are sealed.
     let limits = Limits {
@@ -173,6 +175,7 @@ fn kind(path: &Path) -> &'static str {
         "json" => "facts",
         "format" => "format",
         "first-sequence" => "first",
+        "power-cuts" => "cuts",
         "lock" => "lock",
         "ballast" => "ballast",
         _ => panic!("{} is no file of a store", path.display()),
@@ -237,7 +240,15 @@ fn read(stream: &Arc<Stream>) -> Entries {
 
 /// What each stream gives: to the first worker, when it has cut all, and to the next one. `Err`: what keeps the store closed.
 fn open(disk: &Arc<MemoryDisk>, boot_id: [u8; 16]) -> Vec<(&'static str, Result<Entries, String>)> {
-    let open = || Store::new(DATA.into(), Arc::clone(disk) as Arc<dyn Disk>, boot_id);
+    let sync = SyncWhen::default();
+    let open = || {
+        Store::new(
+            DATA.into(),
+            Arc::clone(disk) as Arc<dyn Disk>,
+            boot_id,
+            sync,
+        )
+    };
     let store = open();
     if let Err(fault) = store.open() {
         return IDS.map(|id| (id, Err(fault.to_string()))).into();
@@ -339,7 +350,7 @@ fn check_reading(small: &Small, path: &Path, harm: Harm) {
         let found = match found {
             Ok(found) => found,
             Err(fault) => {
-                assert!(["format", "first"].contains(&kind(path)), "{fault}");
+                assert!(["format", "first", "cuts"].contains(&kind(path)), "{fault}");
                 continue;
             }
         };

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arbitrary::cases;
+use logboom_core::disk::SystemDisk;
 use logboom_core::replay::Replay;
 use logboom_core::stream::{Limits, Progress, Query};
 use mortal::MortalDisk;
@@ -875,7 +876,8 @@ impl Model {
 
     fn note_numbers(&mut self) {
         for (stream, expected) in self.expected.iter_mut().enumerate() {
-            expected.numbers.note(&self.host.stream_folder(IDS[stream]));
+            let folder = self.host.stream_folder(IDS[stream]);
+            expected.numbers.note(&SystemDisk, &folder);
         }
     }
 
@@ -907,7 +909,7 @@ impl Model {
         let folder = self.host.stream_folder(IDS[stream]);
         self.see(stream);
         let expected = &mut self.expected[stream];
-        expected.numbers.note(&folder);
+        expected.numbers.note(&SystemDisk, &folder);
         expected.numbers.check(&expected.lines);
         for line in &expected.lines[expected.gone..] {
             check_damage(&folder, line, self.limits.stream_bytes);

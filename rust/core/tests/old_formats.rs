@@ -25,6 +25,7 @@ use logboom_core::journal::{BootId, JournalWriter};
 use logboom_core::stream::{
     Boot, CutWhen, Limits, Progress, Query, Reader, Session, SessionFacts, Stream, Tools,
 };
+use logboom_core::sync_log::SyncWhen;
 use logboom_core::wire::{Entry, encode_marked_frame};
 use serde_json::{Value, json};
 
@@ -198,7 +199,7 @@ fn session(id: u64, compress: bool) -> Arc<Session> {
 fn open(folder: &Path, boot_id: BootId) -> Arc<Stream> {
     let boot = Boot {
         id: boot_id,
-        is_after_power_cut: false,
+        power_cuts: 0,
     };
     let stream = Stream::new(
         CONTAINER,
@@ -207,6 +208,7 @@ fn open(folder: &Path, boot_id: BootId) -> Arc<Stream> {
         boot,
         Arc::default(),
         0,
+        SyncWhen::default(),
     );
     Arc::new(stream)
 }
@@ -231,7 +233,8 @@ fn take(writer: &mut JournalWriter, bytes: &[u8]) {
     while taken < bytes.len() {
         taken += writer.take(read.as_fd(), || Ok(())).unwrap();
     }
-    writer.publish(&mut Vec::new()).unwrap();
+    writer.find(&mut Vec::new()).unwrap();
+    writer.show();
 }
 
 /// Appends entries, and says that they must come back.

@@ -23,6 +23,7 @@ use logboom_core::journal::JournalWriter;
 use logboom_core::replay::Replay;
 use logboom_core::store::Store;
 use logboom_core::stream::{CutWhen, Query, Reader, Session, SessionFacts, Stream, Tools};
+use logboom_core::sync_log::SyncWhen;
 use mortal::MortalDisk;
 use rustix::pipe::{PipeFlags, pipe_with};
 use support::{Host, Line, frame, line, list, read_to_end};
@@ -107,7 +108,8 @@ impl Quiet {
         let writer = self.writer.as_mut().unwrap();
         // Until it would block: one call takes no more than there is space for.
         while writer.take(self.fifo.as_fd(), || Ok(())).is_ok() {}
-        assert_eq!(writer.publish(&mut self.chunk).unwrap(), 1);
+        writer.find(&mut self.chunk).unwrap();
+        assert_eq!(writer.show(), 1);
         self.pending_s.get_or_insert(second);
     }
 
@@ -148,7 +150,7 @@ fn a_day_of_quiet_containers_leaves_few_files_and_little_in_them() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let disk = Arc::new(MortalDisk::default());
-    let store = Store::new(data.clone(), disk, [1; 16]);
+    let store = Store::new(data.clone(), disk, [1; 16], SyncWhen::default());
     store.open().unwrap();
     let mut containers: Vec<Quiet> = (0..CONTAINERS)
         .map(|number| Quiet::begin(number, &store))

@@ -21,6 +21,7 @@ use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
 use logboom_core::store::{Store, StoreLimits};
 use logboom_core::stream::{Limits, Progress, Query};
+use logboom_core::sync_log::SyncWhen;
 use logboom_core::{Core, Settings};
 use mortal::MortalDisk;
 use support::{Host, Line, decode_frames, line, list, wait_readable};
@@ -54,6 +55,7 @@ fn start(host: &mut Host, clock: &Arc<AtomicI64>, disk: Arc<dyn Disk>) {
         block_after: Duration::from_secs(300),
         pipe_budget_bytes: 8 << 20,
         named_containers: 100,
+        sync: SyncWhen::default(),
         clock: Clock::Manual(Arc::clone(clock)),
     };
     host.core = Some(Core::open_on(settings, disk).unwrap());
@@ -631,7 +633,12 @@ fn a_stream_that_retention_has_looked_at_is_forgotten_unless_somebody_uses_it() 
     let (mut host, _) = host();
     print_segments(&mut host, "web", &[NOW_NS, NOW_NS + 1]);
     host.core = None;
-    let store = Store::new(host.data(), Arc::new(SystemDisk), [7; 16]);
+    let store = Store::new(
+        host.data(),
+        Arc::new(SystemDisk),
+        [7; 16],
+        SyncWhen::default(),
+    );
     let stream = store.stream("web").unwrap();
     assert!(stream.drop_oldest_segment().unwrap().is_some());
     assert!(stream.drop_oldest_segment().unwrap().is_none());

@@ -25,6 +25,7 @@ use logboom_core::clock::Clock;
 use logboom_core::disk::SystemDisk;
 use logboom_core::store::{Store, StoreLimits};
 use logboom_core::stream::{CutWhen, Limits, Progress, Query, Tools};
+use logboom_core::sync_log::SyncWhen;
 use support::{Host, Line, decode_frames, frame, line, list, read_to_end, wait_readable};
 
 fn many(count: usize) -> Vec<Line> {
@@ -665,7 +666,12 @@ fn a_stream_that_age_has_emptied_goes_and_its_numbers_do_not_come_again() {
     host.wait_until(is_cut, "web");
     host.core = None;
 
-    let store = Store::new(host.data(), Arc::new(SystemDisk), [7; 16]);
+    let store = Store::new(
+        host.data(),
+        Arc::new(SystemDisk),
+        [7; 16],
+        SyncWhen::default(),
+    );
     let stream = store.stream("web").unwrap();
     for (age_s, is_left) in [(3_600, true), (3_601, false)] {
         stream
@@ -693,8 +699,8 @@ fn a_store_that_refuses_costs_entries_that_are_counted_and_named() {
     let mut host = Host::new();
     host.core = None;
     // A file stands where the store keeps its streams.
-    std::fs::create_dir_all(host.data()).unwrap();
     let in_the_way = host.data().join("containers");
+    std::fs::remove_dir(&in_the_way).unwrap();
     std::fs::write(&in_the_way, "").unwrap();
     host.start();
     let mut container = host.run("web");

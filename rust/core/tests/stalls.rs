@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
 use logboom_core::store::Store;
+use logboom_core::sync_log::SyncWhen;
 use support::{Host, Line, line, list};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -216,7 +217,12 @@ fn a_stream_is_found_while_the_disk_stalls_under_the_removal_of_another() {
     );
     host.core = None;
     let disk = FrozenDisk::default();
-    let store = Arc::new(Store::new(host.data(), Arc::new(disk.clone()), [7; 16]));
+    let store = Arc::new(Store::new(
+        host.data(),
+        Arc::new(disk.clone()),
+        [7; 16],
+        SyncWhen::default(),
+    ));
     let stream = store.stream("web").unwrap();
     stream.open().unwrap();
     disk.0.set(true);

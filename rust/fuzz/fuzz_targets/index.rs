@@ -50,8 +50,8 @@ fn write(disk: &MemoryDisk, blocks: usize) -> Written {
         written.push((sequence, entries.iter().map(Kept::of).collect()));
         sequence = header.end_sequence();
     }
-    let writer = writer.expect("there is a block");
-    writer.seal(disk).expect("the disk does not fail");
+    let mut writer = writer.expect("there is a block");
+    writer.seal().expect("the disk does not fail");
     written
 }
 

@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use logboom_core::disk::Disk;
 use logboom_core::journal::HEADER_PAGE_BYTES;
 use logboom_core::stream::{Boot, CutWhen, Progress, Query, Reader, Stream, Tools};
+use logboom_core::sync_log::SyncWhen;
 use logboom_fuzz::{Kept, MemoryDisk, put};
 
 const BOOT_ID: [u8; 16] = *b"this very start.";
@@ -17,10 +18,19 @@ const BOOT_ID: [u8; 16] = *b"this very start.";
 fn open(disk: &Arc<MemoryDisk>) -> Arc<Stream> {
     let boot = Boot {
         id: BOOT_ID,
-        is_after_power_cut: false,
+        power_cuts: 0,
     };
     let disk: Arc<dyn Disk> = disk.clone();
-    Arc::new(Stream::new("web", "/web".into(), disk, boot, Arc::default(), 0))
+    let defaults = Arc::default();
+    Arc::new(Stream::new(
+        "web",
+        "/web".into(),
+        disk,
+        boot,
+        defaults,
+        0,
+        SyncWhen::default(),
+    ))
 }
 
 fn read(stream: &Arc<Stream>) -> Vec<(Kept, bool)> {

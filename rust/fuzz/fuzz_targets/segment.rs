@@ -40,9 +40,9 @@ fn read(content: &[u8]) {
     // What is left can be gone on with, and sealed.
     if let Some(last) = whole.last().copied() {
         let count = whole.len();
-        let writer = SegmentWriter::resume(&disk, path, whole).expect("the disk does not fail");
+        let mut writer = SegmentWriter::resume(&disk, path, whole).expect("the disk does not fail");
         assert_eq!(writer.bytes(), last.offset + last.bytes);
-        writer.seal(&disk).expect("the disk does not fail");
+        writer.seal().expect("the disk does not fail");
         let sealed = SegmentReader::open(&disk, path).and_then(|reader| reader.contents());
         let sealed = sealed.expect("the disk does not fail");
         assert!(sealed.rest == Rest::Index && sealed.blocks.len() == count);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use logboom_core::disk::{Disk, OpenMode};
 use logboom_core::stream::{Boot, Progress, Query, Reader, Stream};
-use logboom_core::sync_log::SyncLog;
+use logboom_core::sync_log::{Found, SyncWhen};
 use logboom_fuzz::{MemoryDisk, put};
 
 const BOOT_ID: [u8; 16] = *b"this very start.";
@@ -17,8 +17,8 @@ const HEADER_BYTES: usize = 32;
 const FIELDS_BYTES: usize = 42;
 const MAX_RECORD_BYTES: usize = 8 << 20;
 
-/// A generation: where it begins, the number of its first entry, its bytes.
-type Made = (u64, u64, Vec<u8>);
+/// A generation: its session, where it begins, the number of its first entry, its bytes.
+type Made = (u64, u64, u64, Vec<u8>);
 
 fn word(bytes: &[u8], at: usize) -> u64 {
     let word = bytes[at..at + 8].try_into().expect("eight bytes");
@@ -65,12 +65,15 @@ fn expected(log: &[u8]) -> BTreeMap<(String, u64), Made> {
             break;
         }
         let id = String::from_utf8(id.to_vec()).expect("it is ASCII");
-        let (number, start, first) = (word(body, 0), word(body, 16), word(body, 24));
+        let (number, session) = (word(body, 0), word(body, 8));
+        let (start, first) = (word(body, 16), word(body, 24));
         match made.get_mut(&(id.clone(), number)) {
-            Some((begin, _, bytes)) if begin.checked_add(bytes.len() as u64) == Some(start) => {
+            Some((of, begin, _, bytes))
+                if *of == session && begin.checked_add(bytes.len() as u64) == Some(start) =>
+            {
                 bytes.extend_from_slice(frames);
             }
-            _ => drop(made.insert((id, number), (start, first, frames.to_vec()))),
+            _ => drop(made.insert((id, number), (session, start, first, frames.to_vec()))),
         }
         at += 8 + length;
     }
@@ -84,6 +87,7 @@ fn read_journal(disk: &MemoryDisk, path: &Path) -> Made {
     file.read_exact_at(&mut content, 0)
         .expect("the disk does not fail");
     (
+        word(&content, 16),
         word(&content, 24),
         word(&content, 32),
         content[4096..].to_vec(),
@@ -93,7 +97,8 @@ fn read_journal(disk: &MemoryDisk, path: &Path) -> Made {
 fn check(log: &[u8]) {
     let disk = MemoryDisk::with_file(Path::new("/data/sync/00000000000000000007.sync"), log);
     let containers = Path::new("/data/containers");
-    SyncLog::open(&disk, Path::new("/data/sync"), containers, BOOT_ID)
+    Found::look(&disk, Path::new("/data/sync"), BOOT_ID)
+        .and_then(|found| found.begin(&disk, containers))
         .expect("the disk does not fail");
     let expected = expected(log);
     let outside = |path: &Path| !path.starts_with("/data/sync") && !path.starts_with(containers);
@@ -110,15 +115,17 @@ fn check(log: &[u8]) {
         let path = folder.join(format!("{number:020}.journal"));
         assert_eq!(read_journal(&disk, &path), generation);
         // No stream gets near the end of the numbers.
-        if generation.0.max(generation.1).max(number) > u64::MAX >> 8 {
+        if generation.1.max(generation.2).max(number) > u64::MAX >> 8 {
             continue;
         }
         let boot = Boot {
             id: BOOT_ID,
-            is_after_power_cut: true,
+            power_cuts: 1,
         };
         let disk: Arc<dyn Disk> = disk.clone();
-        let stream = Arc::new(Stream::new(&id, folder, disk, boot, 0));
+        let defaults = Arc::default();
+        let stream = Stream::new(&id, folder, disk, boot, defaults, 0, SyncWhen::default());
+        let stream = Arc::new(stream);
         // Another generation of the same stream may be near that end.
         if stream.open().is_ok() {
             let mut reader = Reader::open(&stream, &Query::default()).expect("it is open");

@@ -34,7 +34,7 @@ pub(crate) struct Store(Core);
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (*, data, fifo_root, block_seconds, pipe_budget_bytes, named_containers))]
+    #[pyo3(signature = (*, data, fifo_root, block_seconds, pipe_budget_bytes, named_containers, sync))]
     fn open(
         py: Python<'_>,
         data: PathBuf,
@@ -42,6 +42,7 @@ impl Store {
         block_seconds: u64,
         pipe_budget_bytes: u64,
         named_containers: usize,
+        sync: &str,
     ) -> PyResult<Self> {
         let settings = Settings {
             data,
@@ -50,6 +51,7 @@ impl Store {
             block_after: Duration::from_secs(block_seconds),
             pipe_budget_bytes,
             named_containers,
+            sync: sync.parse().map_err(to_python)?,
             clock: Clock::System,
         };
         py.detach(|| Core::open(settings))

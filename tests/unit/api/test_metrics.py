@@ -219,6 +219,7 @@ def test_the_stand_in_counts_what_the_core_counts(folder: Path) -> None:
         block_seconds=1,
         pipe_budget_bytes=0,
         named_containers=1,
+        sync="1s",
     )
     try:
         assert set(store.statistics()) == set(STATISTICS)

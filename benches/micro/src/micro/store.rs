@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
 use logboom_core::stream::{GivenOptions, Progress, Query};
+use logboom_core::sync_log::SyncWhen;
 use logboom_core::{Core, Settings};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -65,6 +66,7 @@ impl Host {
             block_after: Duration::from_secs(300),
             pipe_budget_bytes: PIPE_BUDGET_BYTES,
             named_containers: 100,
+            sync: SyncWhen::default(),
             clock: Clock::System,
         })?;
         Ok(Self {

@@ -14,12 +14,14 @@ use super::room::Room;
 use super::traffic::{Received, Traffic};
 use crate::block::BLOCK_TARGET_BYTES;
 use crate::clock::Clock;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::journal::JournalWriter;
+use crate::journal::{GenerationHeader, JournalWriter};
 use crate::stats::{Counters, add};
 use crate::store::Store;
 use crate::stream::{CutWhen, Resumed, Session, Stream};
+use crate::sync_log::{Place, SyncLog, SyncWhen};
 
 /// What all sessions of the reactor share.
 #[derive(Debug)]
@@ -30,11 +32,47 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) fault: Arc<Fault>,
+    /// Why entries were shown that may not survive a power cut.
+    pub(super) sync_fault: Arc<Fault>,
     pub(super) budget: PipeBudget,
     /// Where it is counted in memory what is dropped.
     pub(super) tally_folder: PathBuf,
     /// Memory for reading back what was taken.
     pub(super) chunk: Vec<u8>,
+}
+
+/// How far the sync log holds a session's newest generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Logged {
+    epoch: u64,
+    offset: u64,
+    entry_count: u64,
+}
+
+/// A log that could not be written or synced is given up, and another is tried once. A disk that refuses that, too, keeps no
+/// promise; entries are shown all the same.
+const LOG_TRIES: usize = 2;
+
+/// Shows readers and the cutter what was found in these sessions' journals. Under `always` it survives a power cut before that.
+pub(super) fn show(found: &mut [&mut Attached], shared: &mut Shared) {
+    if shared.store.sync_when() == SyncWhen::Always {
+        let mut logged = Ok(());
+        for _ in 0..LOG_TRIES {
+            logged = shared.store.log(|log, disk| {
+                found
+                    .iter_mut()
+                    .try_for_each(|session| session.log(log, disk))
+            });
+            if logged.is_ok() {
+                break;
+            }
+            add(&shared.counters.storage_errors_total, 1);
+        }
+        shared.sync_fault.note(&logged);
+    }
+    for session in found {
+        session.show(shared);
+    }
 }
 
 /// Where a session's bytes go.
@@ -57,6 +95,7 @@ pub(super) struct Attached {
     pipe: PipeSize,
     received: Arc<Received>,
     sink: Sink,
+    logged: Logged,
     /// What an earlier worker left of the session is known.
     is_resumed: bool,
     /// Nothing more will come. The session is here only since the stream could not be told what was dropped.
@@ -96,6 +135,7 @@ impl Attached {
             pipe,
             received,
             sink,
+            logged: Logged::default(),
             is_resumed: false,
             is_over: false,
             taken_at: now,
@@ -158,6 +198,7 @@ impl Attached {
             .store
             .may_grow()
             .map_err(Error::io("add to", stream.folder()))?;
+        shared.store.begin_log()?;
         let now_ns = shared.clock.now_ns();
         let (position, initial) = match &self.sink {
             Sink::Journal(_) => return Ok(()),
@@ -165,10 +206,12 @@ impl Attached {
             Sink::Dropped(dropped) => (dropped.position(), dropped.initial_bytes(now_ns)),
         };
         let writer = stream.begin_generation(&self.session, position, &initial, now_ns)?;
-        // ORDER: the stream tells what was dropped before the tally goes.
+        // ORDER: what is told is counted, and the stream tells it before the tally goes.
+        self.count_dropped(shared);
         if let Sink::Dropped(told) = std::mem::replace(&mut self.sink, Sink::Journal(writer)) {
             told.remove(shared.store.disk());
         }
+        self.logged = Logged::default();
         self.publish(shared);
         // The cutter writes down whose entries these are.
         shared.cutter.request(&stream, CutWhen::Full);
@@ -239,7 +282,7 @@ impl Attached {
         taken
     }
 
-    /// Notes how much a round has taken, and shows it to readers and to the cutter.
+    /// Notes how much a round has taken, and finds the entries in it.
     pub(super) fn taken(&mut self, taken_bytes: usize, shared: &mut Shared) {
         self.taken_at = Instant::now();
         self.room = Room::default();
@@ -251,25 +294,67 @@ impl Attached {
         );
         add(&shared.counters.intake_bytes_total, taken_bytes as u64);
         self.received.add_bytes(taken_bytes as u64);
-        self.publish(shared);
+        self.find(shared);
     }
 
-    fn publish(&mut self, shared: &mut Shared) {
+    fn find(&mut self, shared: &mut Shared) {
         let Sink::Journal(writer) = &mut self.sink else {
             return;
         };
-        match writer.publish(&mut shared.chunk) {
-            Ok(0) => {}
-            Ok(entries) => {
-                add(&shared.counters.intake_entries_total, entries);
-                self.received.add_entries(entries);
-                self.tell(shared);
-            }
-            Err(error) => {
-                let error = Error::io("read", writer.generation().path())(error);
-                self.refuse(&error, shared);
-            }
+        if let Err(error) = writer.find(&mut shared.chunk) {
+            let error = Error::io("read", writer.generation().path())(error);
+            self.refuse(&error, shared);
         }
+    }
+
+    /// Adds what was found to the sync log.
+    fn log(&mut self, log: &mut SyncLog, disk: &dyn Disk) -> Result<()> {
+        let Sink::Journal(writer) = &self.sink else {
+            return Ok(());
+        };
+        if self.logged.epoch != log.epoch() {
+            self.logged = Logged {
+                epoch: log.epoch(),
+                ..Logged::default()
+            };
+        }
+        let (found, header) = (writer.found(), writer.generation().header());
+        if found.offset == self.logged.offset {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        writer
+            .read_found(self.logged.offset, &mut bytes)
+            .map_err(Error::io("read", writer.generation().path()))?;
+        let place = Place {
+            container_id: self.session.facts.container_id.clone(),
+            header: GenerationHeader {
+                start: header.start + self.logged.offset,
+                first_sequence: header.first_sequence + self.logged.entry_count,
+                ..header.clone()
+            },
+        };
+        log.append(disk, &place, &bytes)?;
+        self.logged.offset = found.offset;
+        self.logged.entry_count = found.entry_count;
+        Ok(())
+    }
+
+    fn show(&mut self, shared: &mut Shared) {
+        let Sink::Journal(writer) = &self.sink else {
+            return;
+        };
+        let entries = writer.show();
+        if entries > 0 {
+            add(&shared.counters.intake_entries_total, entries);
+            self.received.add_entries(entries);
+            self.tell(shared);
+        }
+    }
+
+    fn publish(&mut self, shared: &mut Shared) {
+        self.find(shared);
+        show(&mut [self], shared);
     }
 
     fn tell(&self, shared: &Shared) {
@@ -385,6 +470,7 @@ impl Attached {
     fn close_journal(&mut self) {
         match std::mem::replace(&mut self.sink, Sink::Idle(Resumed::default())) {
             Sink::Journal(writer) => {
+                writer.show();
                 let position = writer.boundary_position();
                 // If the torn frame cannot be read back, its rest in the FIFO counts as damage.
                 let torn = writer.close().unwrap_or_default();

@@ -129,6 +129,7 @@ pub struct Intake {
     inbox: Arc<Inbox>,
     cutter: Arc<CutterThread>,
     fault: Arc<Fault>,
+    sync_fault: Arc<Fault>,
     traffic: Arc<Traffic>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -154,6 +155,7 @@ impl Intake {
             settings.cutter,
         ));
         let fault = Arc::new(Fault::default());
+        let sync_fault = Arc::new(Fault::default());
         let traffic = Arc::new(Traffic::new(settings.named_containers));
         let shared = Shared {
             store,
@@ -162,6 +164,7 @@ impl Intake {
             counters,
             traffic: Arc::clone(&traffic),
             fault: Arc::clone(&fault),
+            sync_fault: Arc::clone(&sync_fault),
             budget: PipeBudget::new(settings.pipe_budget_bytes),
             tally_folder: settings.tally_folder,
             chunk: Vec::new(),
@@ -176,6 +179,7 @@ impl Intake {
             inbox,
             cutter,
             fault,
+            sync_fault,
             traffic,
             threads: Mutex::new(threads),
         })
@@ -183,7 +187,10 @@ impl Intake {
 
     /// Why entries are being dropped, or not compressed.
     pub fn fault(&self) -> Option<String> {
-        self.fault.get().or_else(|| self.cutter.fault())
+        self.fault
+            .get()
+            .or_else(|| self.cutter.fault())
+            .or_else(|| self.sync_fault.get())
     }
 
     /// What came from whom.

@@ -7,7 +7,7 @@
 //! What is taken is in a file when the call that took it returns. Only then is it looked at, to publish whole frames to
 //! readers and to the cutter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-use super::attached::{Attached, Shared};
+use super::attached::{Attached, Shared, show};
 use super::{Command, Inbox};
 
 /// How long FIFOs gather after each round that found something.
@@ -31,6 +31,10 @@ const UPKEEP: Duration = Duration::from_secs(1);
 
 /// The key of the inbox among the events; FIFOs count from 0.
 const INBOX: u64 = u64::MAX;
+
+/// LIMIT: so often nothing may come out of a FIFO that holds something when its session ends. Whatever refuses, the next try
+/// drops what is there.
+const MAX_FAILURES: usize = 8;
 
 /// LIMIT: events looked at in one round; the others come with the next.
 const MAX_EVENTS: usize = 1024;
@@ -50,6 +54,8 @@ pub(super) struct Reactor {
     epoll: OwnedFd,
     attached: HashMap<u64, Attached>,
     next_key: u64,
+    /// Sessions in which something was found that nobody has been shown yet.
+    unshown: HashSet<u64>,
     /// Something may be due by time.
     needs_upkeep: bool,
     shared: Shared,
@@ -76,6 +82,7 @@ impl Reactor {
             epoll,
             attached: HashMap::new(),
             next_key: 0,
+            unshown: HashSet::new(),
             needs_upkeep: false,
             shared,
         })
@@ -135,12 +142,14 @@ impl Reactor {
                 || self.waits_for_room(key)
                 || self.round(key) != Round::Empty;
         }
+        self.show();
         is_busy
     }
 
     /// Does what callers have asked; `false`: end.
     fn obey(&mut self) -> bool {
         for command in self.inbox.receive() {
+            // ORDER: a caller is answered when what was taken for it is shown.
             // A caller that has gone away needs no answer.
             match command {
                 Command::Attach {
@@ -169,15 +178,13 @@ impl Reactor {
                     for key in self.keys(is_wanted) {
                         self.round(key);
                     }
+                    self.show();
                     let _ = done.send(());
                 }
                 Command::Stop { file, done } => {
                     let keys = self.keys(|attached| attached.file() == file);
                     for &key in &keys {
-                        if let Some(attached) = self.attached.get_mut(&key) {
-                            attached.stop_waiting();
-                        }
-                        while self.round(key) == Round::Taken {}
+                        self.empty(key);
                         self.end(key, false);
                     }
                     let _ = done.send(!keys.is_empty());
@@ -186,6 +193,7 @@ impl Reactor {
                     for key in self.keys(|_| true) {
                         self.round(key);
                     }
+                    self.show();
                     return false;
                 }
             }
@@ -220,6 +228,22 @@ impl Reactor {
         self.count_sessions();
         // A FIFO that an earlier worker left may have no writer any more, which no event tells.
         self.round(key);
+        self.show();
+    }
+
+    /// Shows what the rounds before it have found: one sync for all.
+    fn show(&mut self) {
+        let unshown = std::mem::take(&mut self.unshown);
+        if unshown.is_empty() {
+            return;
+        }
+        let mut found: Vec<&mut Attached> = self
+            .attached
+            .iter_mut()
+            .filter(|(key, _)| unshown.contains(key))
+            .map(|(_, attached)| attached)
+            .collect();
+        show(&mut found, &mut self.shared);
     }
 
     /// Another session of the same container is being taken.
@@ -274,6 +298,7 @@ impl Reactor {
         }
         if taken_bytes > 0 {
             attached.taken(taken_bytes, &mut self.shared);
+            self.unshown.insert(key);
         }
         // A FIFO may have grown, or the store may have refused.
         self.needs_upkeep |= taken_bytes > 0;
@@ -282,6 +307,23 @@ impl Reactor {
             self.end(key, true);
         }
         round
+    }
+
+    /// Takes all that a FIFO holds, since nobody will come back for it. A call that fails leaves it there at first.
+    fn empty(&mut self, key: u64) {
+        let mut failures = 0;
+        while failures < MAX_FAILURES {
+            let Some(attached) = self.attached.get_mut(&key) else {
+                return;
+            };
+            attached.stop_waiting();
+            let holds_some = attached.held_bytes() > 0;
+            match self.round(key) {
+                Round::Taken => {}
+                Round::Empty if holds_some => failures += 1,
+                Round::Empty | Round::EndOfFile => return,
+            }
+        }
     }
 
     /// Only one session of a container has an open generation: the chain is in the order of arrival.

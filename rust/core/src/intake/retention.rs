@@ -519,12 +519,18 @@ mod tests {
     use super::Retention;
     use crate::disk::SystemDisk;
     use crate::store::{Store, StoreLimits};
+    use crate::sync_log::SyncWhen;
 
     /// A look at few streams is over in one turn. Nothing was planned after it until the thread woke for something else.
     #[test]
     fn limits_that_came_before_the_first_look_are_heeded_when_it_is_over() {
         let data = tempfile::tempdir().unwrap();
-        let store = Store::new(data.path().to_owned(), Arc::new(SystemDisk), [0; 16]);
+        let store = Store::new(
+            data.path().to_owned(),
+            Arc::new(SystemDisk),
+            [0; 16],
+            SyncWhen::default(),
+        );
         let containers = data.path().join("containers");
         for id in ["a", "b", "c"] {
             store.disk().create_folder(&containers.join(id)).unwrap();

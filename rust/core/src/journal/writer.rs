@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::generation::{Generation, Walked};
-use super::header::{GenerationHeader, HEADER_PAGE_BYTES};
+use super::generation::{Generation, Left, Walked};
+use super::header::{GenerationHeader, HEADER_PAGE_BYTES, RECOVERED};
 use super::{GENERATION_BYTES, QUIET_GENERATION_BYTES, file_name};
 use crate::disk::{Disk, OpenMode, replace_file};
 use crate::error::{Error, Result};
@@ -24,7 +24,9 @@ pub struct JournalWriter {
     bytes: u64,
     /// Bytes behind the header page for which the disk has given space.
     reserved_bytes: u64,
+    /// How far whole frames were found, and how many bytes were there then.
     walked: Walked,
+    seen_bytes: u64,
 }
 
 impl JournalWriter {
@@ -66,6 +68,7 @@ impl JournalWriter {
                 entry_count: 0,
                 wanted_bytes: 0,
             },
+            seen_bytes: 0,
         })
     }
 
@@ -98,11 +101,11 @@ impl JournalWriter {
         Ok(taken)
     }
 
-    /// Publishes the entries that have become whole; returns how many.
+    /// Finds the entries that have become whole; returns how many.
     ///
     /// # Errors
     /// The file cannot be read back.
-    pub fn publish(&mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
+    pub fn find(&mut self, chunk: &mut Vec<u8>) -> io::Result<u64> {
         if self.bytes < self.walked.offset + self.walked.wanted_bytes {
             return Ok(0);
         }
@@ -116,10 +119,33 @@ impl JournalWriter {
             entry_count: self.walked.entry_count + found.entry_count,
             ..found
         };
-        if found.entry_count > 0 {
-            self.generation.publish(self.walked, self.bytes);
-        }
+        self.seen_bytes = self.bytes;
         Ok(found.entry_count)
+    }
+
+    /// Shows readers what was found; returns how many entries are new to them.
+    pub fn show(&self) -> u64 {
+        let new = self.walked.entry_count - self.generation.entry_count();
+        if new > 0 {
+            self.generation.publish(self.walked, self.seen_bytes);
+        }
+        new
+    }
+
+    /// How far whole frames were found, and how many.
+    pub fn found(&self) -> Walked {
+        self.walked
+    }
+
+    /// Reads back what was found from an offset on.
+    ///
+    /// # Errors
+    /// The file cannot be read back.
+    pub fn read_found(&self, from: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize(usize::try_from(self.walked.offset - from).unwrap_or(0), 0);
+        self.generation
+            .file()
+            .read_exact_at(bytes, HEADER_PAGE_BYTES as u64 + from)
     }
 
     /// Whether the next bytes belong into another generation.
@@ -162,7 +188,8 @@ impl JournalWriter {
     }
 }
 
-/// Puts a generation in place of one that a power cut may have damaged.
+/// Puts a generation in place of one that a power cut may have damaged. One that was made so before stays: it is synced, and of
+/// the records that it was made from another cut may have taken some.
 ///
 /// # Errors
 /// The disk refused.
@@ -175,6 +202,15 @@ pub fn write_recovered(
     disk.create_folder(folder)
         .map_err(Error::io("create", folder))?;
     let path = folder.join(file_name(header.number));
+    match Generation::open(disk, &path) {
+        Ok(Left::Whole(known))
+            if known.header().boot_id == RECOVERED && known.header().session == header.session =>
+        {
+            return Ok(());
+        }
+        Err(error) if !error.is_missing() => return Err(error),
+        _ => {}
+    }
     let header = GenerationHeader {
         initial_bytes: bytes.len() as u64,
         ..header.clone()

@@ -204,7 +204,9 @@ impl SegmentReader {
             offset,
             bytes,
             first_sequence,
-            entry_count: u32::try_from(entry_count).ok().filter(|&count| count > 0)?,
+            // Numbers that were left out after a power cut may be more than a block can have.
+            entry_count: u32::try_from(entry_count)
+                .map_or(Some(UNKNOWN_COUNT), |count| (count > 0).then_some(count))?,
             text_bytes: 0,
             min_time_ns: behind.min_time_ns,
             max_time_ns: behind.min_time_ns,
@@ -299,19 +301,21 @@ impl SegmentReader {
         Ok(preamble == PREAMBLE)
     }
 
-    /// The blocks before the first that is damaged. After a power cut a header proves nothing about what follows it.
+    /// The blocks before the first that is damaged or does not follow the one before it. After a power cut a header proves nothing
+    /// about what follows it, nor a block about those before it.
     ///
     /// # Errors
     /// The disk refused.
     pub fn whole_blocks(&self, mut blocks: Vec<BlockPlace>) -> Result<Vec<BlockPlace>> {
         let (mut stored, mut block) = (Vec::new(), Block::default());
+        let mut end = PREAMBLE.len() as u64;
         for index in 0..blocks.len() {
             let Some(place) = blocks.get(index) else {
                 break;
             };
             match self.read_block(place, &mut stored, &mut block) {
-                Ok(()) => {}
-                Err(Error::Corrupt { .. }) => blocks.truncate(index),
+                Ok(()) if place.offset == end => end += place.bytes,
+                Ok(()) | Err(Error::Corrupt { .. }) => blocks.truncate(index),
                 Err(error) => return Err(error),
             }
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::index::{BlockPlace, encode_index};
+use super::reader::SegmentReader;
 use super::{PREAMBLE, UNREADABLE, file_name};
 use crate::block::BlockHeader;
 use crate::disk::{Disk, DiskFile, OpenMode, replace_file};
@@ -16,8 +17,18 @@ pub struct SegmentWriter {
     file: Box<dyn DiskFile>,
     bytes: u64,
     blocks: Vec<BlockPlace>,
-    is_synced: bool,
-    is_new: bool,
+    synced: Synced,
+    is_named: bool,
+    is_sealed: bool,
+}
+
+/// Whether all of a segment survives a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Synced {
+    Yes,
+    No,
+    /// A sync has failed, so what was written may be gone although another one would succeed.
+    Failed,
 }
 
 impl SegmentWriter {
@@ -56,8 +67,9 @@ impl SegmentWriter {
             file,
             bytes: start.len() as u64,
             blocks,
-            is_synced: false,
-            is_new: true,
+            synced: Synced::No,
+            is_named: false,
+            is_sealed: false,
         })
     }
 
@@ -78,9 +90,40 @@ impl SegmentWriter {
             file,
             bytes,
             blocks,
-            is_synced: false,
-            is_new: false,
+            synced: Synced::No,
+            // The worker that made it may have been killed before it synced the name.
+            is_named: false,
+            is_sealed: false,
         })
+    }
+
+    /// Takes up a sealed segment of so many bytes, which a worker that was killed may not have synced.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn resume_sealed(
+        disk: &dyn Disk,
+        path: &Path,
+        bytes: u64,
+        blocks: Vec<BlockPlace>,
+    ) -> Result<Self> {
+        let file = disk
+            .open(path, OpenMode::Write)
+            .map_err(Error::io("open", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            bytes,
+            blocks,
+            synced: Synced::No,
+            is_named: false,
+            is_sealed: true,
+        })
+    }
+
+    /// Nothing can be added.
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Its size.
@@ -116,26 +159,62 @@ impl SegmentWriter {
             return Err(Error::io("append to", &self.path)(error));
         }
         self.bytes += bytes.len() as u64;
-        self.is_synced = false;
+        if self.synced == Synced::Yes {
+            self.synced = Synced::No;
+        }
         Ok(())
     }
 
-    /// Makes all blocks survive a power cut.
+    /// A sync has failed: nothing may be added before another has succeeded.
+    pub fn has_failed(&self) -> bool {
+        self.synced == Synced::Failed
+    }
+
+    /// Makes all blocks survive a power cut. After a failure they are written to another file, which takes the place of this one:
+    /// the disk may have forgotten what was to be synced, and a second sync of the same file would succeed all the same.
     ///
     /// # Errors
-    /// The disk failed. What was appended since the last success may be lost; give the segment up.
+    /// The disk failed, or what was written cannot be read back. What was appended since the last success may be lost.
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<()> {
-        if self.is_synced {
-            return Ok(());
-        }
+        let synced = match self.synced {
+            Synced::Yes => return Ok(()),
+            Synced::No => self.try_sync(disk),
+            Synced::Failed => self.write_anew(disk),
+        };
+        self.synced = if synced.is_ok() {
+            Synced::Yes
+        } else {
+            Synced::Failed
+        };
+        synced
+    }
+
+    fn try_sync(&mut self, disk: &dyn Disk) -> Result<()> {
         self.file.sync().map_err(Error::io("sync", &self.path))?;
-        if let (true, Some(folder)) = (self.is_new, self.path.parent()) {
+        if let (false, Some(folder)) = (self.is_named, self.path.parent()) {
             // ORDER: the name must survive as well before any journal that holds the same entries goes.
             disk.sync_folder(folder)
                 .map_err(Error::io("sync", folder))?;
-            self.is_new = false;
+            self.is_named = true;
         }
-        self.is_synced = true;
+        Ok(())
+    }
+
+    fn write_anew(&mut self, disk: &dyn Disk) -> Result<()> {
+        let whole = SegmentReader::open(disk, &self.path)?.whole_blocks(self.blocks.clone())?;
+        if whole.len() < self.blocks.len() {
+            let what = "blocks that could not be synced are gone";
+            return Err(Error::corrupt(&self.path, 0, what));
+        }
+        let mut content = vec![0; usize::try_from(self.bytes).unwrap_or(0)];
+        self.file
+            .read_exact_at(&mut content, 0)
+            .map_err(Error::io("read", &self.path))?;
+        replace_file(disk, &self.path, &content, true).map_err(Error::io("write", &self.path))?;
+        self.is_named = true;
+        self.file = disk
+            .open(&self.path, OpenMode::Write)
+            .map_err(Error::io("open", &self.path))?;
         Ok(())
     }
 
@@ -143,10 +222,12 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// As `append`. A segment without an index is as readable, only slower to open.
-    pub fn seal(mut self, disk: &dyn Disk) -> Result<u64> {
-        self.append_bytes(&encode_index(&self.blocks))?;
-        self.sync(disk)?;
-        Ok(self.bytes)
+    pub fn seal(&mut self) -> Result<()> {
+        if !self.is_sealed {
+            self.append_bytes(&encode_index(&self.blocks))?;
+            self.is_sealed = true;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! DATA/lock                        held (flock) by the one worker that may write
 //! DATA/ballast                     room for cutting on a full disk
 //! DATA/first-sequence              where a stream begins that has no folder; only ever raised
+//! DATA/power-cuts                  how many power cuts the store has seen
 //! DATA/sync/                       the sync log
 //! DATA/containers/<container id>/  a stream
 //! DATA/containers/.removed-<id>/   a stream that is being removed
@@ -43,9 +44,9 @@ pub use view::{Listed, StoreView};
 use crate::disk::{Disk, MAX_CONTAINER_ID_BYTES, is_container_id, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::journal::BootId;
+use crate::journal::{self, BootId};
 use crate::stream::{Boot, DefaultOptions, Options, Session, Stream};
-use crate::sync_log::{Mark, SyncLog};
+use crate::sync_log::{Found, Mark, SyncLog, SyncWhen};
 use ballast::Ballast;
 use root::Root;
 
@@ -83,10 +84,13 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     boot_id: BootId,
     defaults: Arc<DefaultOptions>,
+    sync: SyncWhen,
     root: Mutex<Option<Root>>,
     /// Of the root, for those who must not wait for who holds it during I/O.
     opened: OnceLock<Opened>,
     sync_log: Mutex<Option<SyncLog>>,
+    /// A file of it tells that the store is open.
+    has_log: AtomicBool,
     ballast: Ballast,
     fault: Fault,
     is_closed: AtomicBool,
@@ -97,15 +101,17 @@ pub struct Store {
 
 impl Store {
     /// The store in a data folder, not opened yet.
-    pub fn new(data: PathBuf, disk: Arc<dyn Disk>, boot_id: BootId) -> Self {
+    pub fn new(data: PathBuf, disk: Arc<dyn Disk>, boot_id: BootId, sync: SyncWhen) -> Self {
         Self {
             data,
             disk,
             boot_id,
             defaults: Arc::default(),
+            sync,
             root: Mutex::default(),
             opened: OnceLock::new(),
             sync_log: Mutex::default(),
+            has_log: AtomicBool::new(false),
             ballast: Ballast::default(),
             fault: Fault::default(),
             is_closed: AtomicBool::new(false),
@@ -181,14 +187,14 @@ impl Store {
 
     fn open_root(&self) -> Result<Root> {
         let mut root = Root::open(&self.data, &*self.disk)?;
-        let found = SyncLog::open(
-            &*self.disk,
-            &root.folder().join(SYNC),
-            &root.folder().join(CONTAINERS),
-            self.boot_id,
-        )?;
-        root.is_after_power_cut = found.is_after_power_cut;
-        *self.sync_log() = Some(found.log);
+        let found = Found::look(&*self.disk, &root.folder().join(SYNC), self.boot_id)?;
+        // ORDER: before the files go that tell of the power cut.
+        if found.is_after_power_cut {
+            root.count_power_cut(&*self.disk)?;
+        }
+        let log = found.begin(&*self.disk, &root.folder().join(CONTAINERS))?;
+        self.has_log.store(log.has_begun(), Ordering::Release);
+        *self.sync_log() = Some(log);
         self.ballast.take(&*self.disk, root.folder());
         Ok(root)
     }
@@ -268,13 +274,13 @@ impl Store {
         if let Some(stream) = self.streams().get(container_id) {
             return Ok(Arc::clone(stream));
         }
-        let (first_sequence, is_after_power_cut) =
-            self.root().as_ref().map_or((0, false), |root| {
-                (root.first_sequence(), root.is_after_power_cut)
-            });
+        let (first_sequence, power_cuts) = self
+            .root()
+            .as_ref()
+            .map_or((0, 0), |root| (root.first_sequence(), root.power_cuts()));
         let boot = Boot {
             id: self.boot_id,
-            is_after_power_cut,
+            power_cuts,
         };
         let stream = Stream::new(
             container_id,
@@ -283,6 +289,7 @@ impl Store {
             boot,
             Arc::clone(&self.defaults),
             first_sequence,
+            self.sync,
         );
         let mut streams = self.streams();
         // Another call may have been quicker; there must be one stream only.
@@ -321,33 +328,95 @@ impl Store {
     /// # Errors
     /// The disk refused for one of them; the others are safe all the same.
     pub fn sync(&self, streams: &[Arc<Stream>]) -> Result<()> {
+        if self.sync == SyncWhen::Off {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let mut safe = Vec::new();
+        for stream in streams {
+            match stream.sync_blocks() {
+                Ok(()) => safe.push(stream),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        // ORDER: after the segments. Under `always` the reactor waits for the log.
         let mut sync_log = self.sync_log();
         let Some(log) = &mut *sync_log else {
-            return Ok(());
+            return result;
         };
         let mut bytes = Vec::new();
-        let mut result = Ok(());
-        for stream in streams {
+        for stream in safe {
             result = result.and(stream.log_unsynced(log, &mut bytes));
         }
-        let is_in_blocks = |container_id: &str, mark: Mark| {
-            self.streams()
-                .get(container_id)
-                .is_none_or(|stream| stream.is_in_blocks(mark))
-        };
-        result.and(log.sync(&*self.disk, is_in_blocks))
+        result = result.and(log.sync());
+        if result.is_ok() {
+            log.tidy(&*self.disk, |id, mark| self.is_in_blocks(id, mark));
+        }
+        result
+    }
+
+    /// When entries are made to survive a power cut.
+    pub fn sync_when(&self) -> SyncWhen {
+        self.sync
+    }
+
+    /// Begins the sync log where the disk refused that when the store was opened.
+    ///
+    /// ORDER: before the first journal, or nothing would tell the next worker of a power cut.
+    ///
+    /// # Errors
+    /// The disk refused, or the store is not open.
+    pub fn begin_log(&self) -> Result<()> {
+        if !self.has_log.load(Ordering::Acquire) {
+            let mut sync_log = self.sync_log();
+            sync_log.as_mut().ok_or(Error::Closed)?.begin(&*self.disk)?;
+            self.has_log.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Lets the caller add to the sync log, and syncs it.
+    ///
+    /// # Errors
+    /// The disk refused, or the store is not open.
+    pub fn log(&self, add: impl FnOnce(&mut SyncLog, &dyn Disk) -> Result<()>) -> Result<()> {
+        let mut sync_log = self.sync_log();
+        let log = sync_log.as_mut().ok_or(Error::Closed)?;
+        add(log, &*self.disk)?;
+        log.sync()
+    }
+
+    fn is_in_blocks(&self, container_id: &str, mark: Mark) -> bool {
+        let loaded = self.streams().get(container_id).cloned();
+        match loaded {
+            Some(stream) => stream.is_in_blocks(mark),
+            // One that an earlier worker has left, or one that was forgotten with all in blocks.
+            None => !self.has_journal(container_id),
+        }
+    }
+
+    /// Whether a container's folder has journal files, or cannot be looked at.
+    fn has_journal(&self, container_id: &str) -> bool {
+        let listed = list_folder(&*self.disk, &self.folder(container_id));
+        !is_missing(&listed)
+            && listed.map_or(true, |files| {
+                files
+                    .iter()
+                    .any(|file| journal::parse_file_name(&file.name).is_some())
+            })
     }
 
     /// Gives up the lock. When all streams lie in synced blocks the sync log goes as well, so that the next opening finds a
     /// store that was closed.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
-        let has_journals = self
+        let is_all_safe = self
             .streams()
             .values()
-            .any(|stream| stream.uncut_bytes() > 0);
-        if let (Some(log), false) = (self.sync_log().take(), has_journals) {
-            log.remove(&*self.disk);
+            .all(|stream| stream.uncut_bytes() == 0 && !stream.has_unsafe_blocks());
+        let log = self.sync_log().take();
+        if let (Some(log), true, true) = (log, is_all_safe, self.sync != SyncWhen::Off) {
+            log.remove(&*self.disk, |id, mark| self.is_in_blocks(id, mark));
         }
         *self.root() = None;
     }

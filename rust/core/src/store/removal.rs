@@ -4,7 +4,7 @@
 //! 1. `first-sequence` is raised above its numbers, and synced
 //! 2. no session begins on it any more; one that would have gets another stream of the same id
 //! 3. containers/<id>  ->  containers/.removed-<id>        all of it is gone, or nothing
-//! 4. the files in there are removed
+//! 4. that name is synced, then the files in there are removed
 //! ```
 //!
 //! A kill between 3 and 4 leaves a folder that is no stream's; the next scan of the store removes it. A reader goes on
@@ -52,8 +52,17 @@ impl Store {
         }
         streams.remove(stream.container_id());
         drop(streams);
-        remove_folder(&*self.disk, &removed)?;
+        self.remove_renamed(&removed)?;
         Ok(true)
+    }
+
+    /// ORDER: the new name before the files go, or a power cut brings back a stream of which parts are gone.
+    fn remove_renamed(&self, removed: &Path) -> Result<()> {
+        let containers = self.containers();
+        self.disk
+            .sync_folder(&containers)
+            .map_err(Error::io("sync", &containers))?;
+        remove_folder(&*self.disk, removed)
     }
 
     /// New streams begin at `sequence` or above from now on, also those of the next worker.
@@ -90,7 +99,7 @@ impl Store {
         if !name.starts_with(REMOVED_PREFIX) {
             return Ok(());
         }
-        remove_folder(&*self.disk, &self.folder(name))
+        self.remove_renamed(&self.folder(name))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The data folder itself: its format, its lock, and where new streams begin.
+//! The data folder itself: its format, its lock, where new streams begin, and how many power cuts it has seen.
 //!
 //! One that a newer version has written is not touched, not even by a lock: what an older version may do there, nobody can know.
 //! Its place is taken by a folder beside it, until a version runs that reads it.
@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, DiskFile, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
+use crate::stream::LOSS_JUMP;
 
 /// The format of everything below the data folder. A change that an older version would misread raises it.
 const FORMAT: u32 = 1;
 
 pub(super) const FORMAT_FILE: &str = "format";
 const FIRST_SEQUENCE_FILE: &str = "first-sequence";
+const POWER_CUTS_FILE: &str = "power-cuts";
 
 const FORMAT_PREFIX: &str = "logboom store ";
 
-/// LIMIT: neither the format file nor the one of the first sequence number is ever longer.
+/// LIMIT: neither the format file nor one that holds a number is ever longer.
 const MAX_SMALL_FILE_BYTES: u64 = 64;
 
 /// Follows the data folder's name in that of the folder beside it, with the format's number behind it.
@@ -31,8 +33,7 @@ pub(super) struct Root {
     /// Why it is the one beside it.
     newer: Option<Error>,
     first_sequence: u64,
-    /// The machine has started anew since the store was last open, and it was not closed then.
-    pub(super) is_after_power_cut: bool,
+    power_cuts: u64,
     _lock: Box<dyn DiskFile>,
 }
 
@@ -61,11 +62,12 @@ impl Root {
             write_format(data, disk)?;
         }
         let first_sequence = read_first_sequence(data, disk).map_err(|(_, error)| error)?;
+        let power_cuts = read_power_cuts(data, disk).map_err(|(_, error)| error)?;
         Ok(Self {
             folder: data.to_owned(),
             newer: None,
             first_sequence,
-            is_after_power_cut: false,
+            power_cuts,
             _lock: lock,
         })
     }
@@ -87,6 +89,23 @@ impl Root {
 
     pub(super) fn first_sequence(&self) -> u64 {
         self.first_sequence
+    }
+
+    /// How many power cuts the store has seen.
+    pub(super) fn power_cuts(&self) -> u64 {
+        self.power_cuts
+    }
+
+    /// Counts a power cut. Each stream has to look what it took, whenever it is opened; and of one that has lost even its folder
+    /// only where new streams begin can tell.
+    pub(super) fn count_power_cut(&mut self, disk: &dyn Disk) -> Result<()> {
+        let sequence = self.first_sequence.saturating_add(LOSS_JUMP);
+        write_first_sequence(&self.folder, sequence, disk)?;
+        self.raise_first_sequence(sequence);
+        let power_cuts = self.power_cuts.saturating_add(1);
+        write_power_cuts(&self.folder, power_cuts, disk)?;
+        self.power_cuts = power_cuts;
+        Ok(())
     }
 
     /// New streams begin at `sequence` or above from now on, which is written down already.
@@ -123,25 +142,51 @@ pub(super) fn read_first_sequence(
     data: &Path,
     disk: &dyn Disk,
 ) -> std::result::Result<u64, (PathBuf, Error)> {
-    let path = data.join(FIRST_SEQUENCE_FILE);
-    let content = match read_file(disk, &path, MAX_SMALL_FILE_BYTES) {
-        Ok(content) => content,
-        Err(error) => return Err((path.clone(), Error::io("read", &path)(error))),
-    };
-    let Some(content) = content else {
-        return Ok(0);
-    };
-    std::str::from_utf8(&content)
-        .ok()
-        .and_then(|text| text.trim_end().parse().ok())
-        .ok_or_else(|| (path.clone(), Error::corrupt(&path, 0, "it holds no number")))
+    read_number(data.join(FIRST_SEQUENCE_FILE), disk)
 }
 
 /// Says where new streams begin.
 pub(super) fn write_first_sequence(data: &Path, sequence: u64, disk: &dyn Disk) -> Result<()> {
-    let path = data.join(FIRST_SEQUENCE_FILE);
-    let content = format!("{sequence}\n");
-    replace_file(disk, &path, content.as_bytes(), true).map_err(Error::io("write", &path))
+    write_number(&data.join(FIRST_SEQUENCE_FILE), sequence, disk)
+}
+
+/// How many power cuts the store has seen. An error comes with the file that it is about.
+pub(super) fn read_power_cuts(
+    data: &Path,
+    disk: &dyn Disk,
+) -> std::result::Result<u64, (PathBuf, Error)> {
+    read_number(data.join(POWER_CUTS_FILE), disk)
+}
+
+/// Says how many power cuts the store has seen.
+pub(super) fn write_power_cuts(data: &Path, power_cuts: u64, disk: &dyn Disk) -> Result<()> {
+    write_number(&data.join(POWER_CUTS_FILE), power_cuts, disk)
+}
+
+/// The number that a file holds; 0 where there is none.
+fn read_number(path: PathBuf, disk: &dyn Disk) -> std::result::Result<u64, (PathBuf, Error)> {
+    let content = match read_file(disk, &path, MAX_SMALL_FILE_BYTES) {
+        Ok(content) => content,
+        Err(error) => {
+            let error = Error::io("read", &path)(error);
+            return Err((path, error));
+        }
+    };
+    let Some(content) = content else {
+        return Ok(0);
+    };
+    let number = std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| text.trim_end().parse().ok());
+    number.ok_or_else(|| {
+        let error = Error::corrupt(&path, 0, "it holds no number");
+        (path, error)
+    })
+}
+
+fn write_number(path: &Path, number: u64, disk: &dyn Disk) -> Result<()> {
+    let content = format!("{number}\n");
+    replace_file(disk, path, content.as_bytes(), true).map_err(Error::io("write", path))
 }
 
 pub(super) fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::record::check_records;
 use super::root::{
-    FORMAT_FILE, check_format, lock, read_first_sequence, write_first_sequence, write_format,
+    FORMAT_FILE, check_format, lock, read_first_sequence, read_power_cuts, write_first_sequence,
+    write_format, write_power_cuts,
 };
 use super::{CONTAINERS, SYNC};
 use crate::disk::{Disk, is_container_id, is_missing};
@@ -17,7 +18,7 @@ use crate::journal::{self, BootId, write_recovered};
 use crate::segment;
 use crate::stream::{
     Checked, Finding, Kind, LoggedBytes, check_folder, mend_generation, name_generation,
-    remake_facts, remake_segment,
+    read_known_power_cuts, remake_facts, remake_segment,
 };
 use crate::sync_log::{self, LogReader, Rebuilt};
 
@@ -71,6 +72,9 @@ fn look(disk: &dyn Disk, place: Place<'_>) -> Result<(Checked, SyncLogged)> {
     }
     if let Err((path, error)) = read_first_sequence(data, disk) {
         checked.add_error(Kind::FirstSequence, &path, &error);
+    }
+    if let Err((path, error)) = read_power_cuts(data, disk) {
+        checked.add_error(Kind::PowerCuts, &path, &error);
     }
     let logged = check_sync_log(disk, &data.join(SYNC), &mut checked)?;
     let containers = data.join(CONTAINERS);
@@ -224,6 +228,11 @@ impl Repair<'_> {
                 let sequence = self.highest_sequence()?.saturating_add(LOSS_JUMP);
                 write_first_sequence(data, sequence, self.disk)?;
             }
+            Some(Kind::PowerCuts) => {
+                // So that all streams are looked at once more.
+                let power_cuts = self.known_power_cuts()?.saturating_add(1);
+                write_power_cuts(data, power_cuts, self.disk)?;
+            }
             Some(Kind::Facts) => {
                 let id = folder.file_name().and_then(|name| name.to_str());
                 remake_facts(self.disk, folder, id.unwrap_or_default())?;
@@ -284,6 +293,16 @@ impl Repair<'_> {
             }
         }
         rebuilt
+    }
+
+    /// The most power cuts that a stream knows of.
+    fn known_power_cuts(&self) -> Result<u64> {
+        let containers = self.place.data.join(CONTAINERS);
+        let ids = stream_ids(self.disk, &containers)?;
+        let known = ids
+            .iter()
+            .map(|id| read_known_power_cuts(self.disk, &containers.join(id), id));
+        Ok(known.max().unwrap_or(0))
     }
 
     /// The highest number after which a segment is named.

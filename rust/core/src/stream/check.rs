@@ -20,6 +20,8 @@ pub enum Kind {
     Format,
     /// Where new streams begin.
     FirstSequence,
+    /// How many power cuts there were.
+    PowerCuts,
     /// The sync log.
     SyncLog,
     /// A session beside its FIFO.

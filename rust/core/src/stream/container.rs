@@ -28,6 +28,9 @@ pub(super) struct ContainerFile {
     /// No entry gets a lower sequence number: what had lower ones may be gone without a trace.
     #[serde(default)]
     pub(super) next_sequence: u64,
+    /// What the last of so many power cuts took is known.
+    #[serde(default)]
+    pub(super) power_cuts: u64,
     /// What counts where there is no segment: retention has taken the last one.
     #[serde(default)]
     pub(super) last_block: Option<LastBlock>,
@@ -49,6 +52,7 @@ impl ContainerFile {
             format: FORMAT,
             container_id: container_id.to_owned(),
             next_sequence: 0,
+            power_cuts: 0,
             last_block: None,
             sessions: Vec::new(),
             is_damaged: !is_missing,

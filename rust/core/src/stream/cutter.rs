@@ -12,7 +12,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::container::ContainerFile;
 use super::quarantine::Damage;
 use super::{CutPoint, Cutting, LastBlock, Logged, SegmentFacts, Session, Stream};
 use crate::block::{BLOCK_TARGET_BYTES, BlockBuilder, BlockHeader, Encoder, Origin};
@@ -20,7 +19,7 @@ use crate::disk::is_missing;
 use crate::error::{Error, Result};
 use crate::journal::{Generation, GenerationHeader, with_entry};
 use crate::segment::SegmentWriter;
-use crate::sync_log::{Mark, Place, SyncLog};
+use crate::sync_log::{Mark, Place, SyncLog, SyncWhen};
 use crate::wire::Item;
 
 /// Which entries are cut.
@@ -136,33 +135,69 @@ impl Stream {
         Ok(())
     }
 
-    /// Makes all blocks survive a power cut. After a failure the disk may have forgotten them, and a second try would succeed
-    /// all the same: so the segment is given up, and what its blocks were made from stays on disk.
+    /// Makes all blocks survive a power cut, unless nothing is to be synced. Until that has succeeded no block is added, and what
+    /// these were made from stays on disk.
     fn sync_segment(&self, cutting: &mut Cutting) -> Result<()> {
-        let Some(writer) = &mut cutting.segment else {
+        if self.sync == SyncWhen::Off {
             return Ok(());
-        };
-        let synced = writer.sync(&*self.disk);
-        if synced.is_err() {
-            cutting.segment = None;
-            cutting.to_remove.clear();
         }
+        let synced = self.try_sync_segment(cutting);
+        self.has_unsafe_blocks
+            .store(synced.is_err(), Ordering::Relaxed);
         synced
     }
 
-    /// Makes everything up to now survive a power cut, once `log` is synced: blocks by syncing their segment, what is in no
-    /// block by copying it into the log.
+    fn try_sync_segment(&self, cutting: &mut Cutting) -> Result<()> {
+        self.take_up(cutting)?;
+        let Some(writer) = &mut cutting.segment else {
+            return Ok(());
+        };
+        self.sync_name(&mut cutting.is_named)?;
+        writer.sync(&*self.disk)
+    }
+
+    /// Takes up what an earlier worker has left, which may not be synced.
+    pub(super) fn take_up(&self, cutting: &mut Cutting) -> Result<()> {
+        if let Some(left) = &cutting.left {
+            cutting.segment = Some(left.resume(&*self.disk)?);
+            cutting.left = None;
+        }
+        Ok(())
+    }
+
+    /// Makes the folder's own name survive a power cut, once: an earlier worker may have been killed before it did.
+    fn sync_name(&self, is_named: &mut bool) -> Result<()> {
+        if let (false, Some(containers)) = (*is_named, self.folder.parent()) {
+            self.disk
+                .sync_folder(containers)
+                .map_err(Error::io("sync", containers))?;
+            *is_named = true;
+        }
+        Ok(())
+    }
+
+    /// Makes all blocks survive a power cut.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn sync_blocks(&self) -> Result<()> {
+        self.sync_segment(&mut self.cutting())
+    }
+
+    /// Copies what is in no block into the log, from which it survives a power cut once that is synced. `sync_blocks` comes before:
+    /// what a record skips must lie in synced blocks.
     ///
     /// # Errors
     /// The disk refused.
     pub fn log_unsynced(&self, log: &mut SyncLog, bytes: &mut Vec<u8>) -> Result<()> {
         let mut cutting = self.cutting();
-        self.sync_segment(&mut cutting)?;
         let state = self.state();
         let chain: Vec<(Arc<Generation>, CutPoint)> = state
             .chain
             .iter()
             .enumerate()
+            // Of an open one the reactor logs each entry before it is shown.
+            .filter(|(_, generation)| self.sync != SyncWhen::Always || generation.is_closed())
             .map(|(index, generation)| {
                 (Arc::clone(generation), state.uncut_point(index, generation))
             })
@@ -208,15 +243,16 @@ impl Stream {
     }
 
     /// Whether all before a mark of the sync log lies in blocks. Blocks that count here are synced: a mark is only asked about
-    /// after `log_unsynced`.
+    /// after `sync_blocks`.
     pub fn is_in_blocks(&self, mark: Mark) -> bool {
         let state = self.state();
-        state.chain.front().is_none_or(|first| {
-            let header = first.header();
-            mark.generation < header.number
-                || (mark.generation == header.number
-                    && mark.position <= header.start + state.cut.offset)
-        })
+        !self.has_unsafe_blocks()
+            && state.chain.front().is_none_or(|first| {
+                let header = first.header();
+                mark.generation < header.number
+                    || (mark.generation == header.number
+                        && mark.position <= header.start + state.cut.offset)
+            })
     }
 
     /// Writes down the sessions that have had their first byte, as far as they are known yet.
@@ -233,7 +269,7 @@ impl Stream {
         if sessions.is_empty() {
             return Ok(());
         }
-        let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let mut file = self.read_facts();
         let mut is_changed = false;
         for session in &sessions {
             is_changed |= file.add(&session.facts);
@@ -340,11 +376,25 @@ impl Stream {
         cut_offset: u64,
         cutting: &mut Cutting,
     ) -> Result<()> {
-        // A segment that refuses is given up: whatever it holds behind its last block, nothing is added there.
+        self.take_up(cutting)?;
+        if cutting
+            .segment
+            .as_ref()
+            .is_some_and(SegmentWriter::has_failed)
+        {
+            self.sync_segment(cutting)?;
+        }
+        // A segment that refuses a block is given up: whatever it holds behind its last block, nothing is added there.
         let writer = match cutting.segment.take() {
-            Some(writer) if writer.bytes() + block.len() as u64 > segment_bytes => {
-                self.seal(writer)
-                    .inspect_err(|_| cutting.to_remove.clear())?;
+            Some(mut writer)
+                if writer.is_sealed() || writer.bytes() + block.len() as u64 > segment_bytes =>
+            {
+                let sealed = self.seal(&mut writer);
+                cutting.segment = Some(writer);
+                // ORDER: synced although the index may be missing; nobody comes back to it.
+                self.sync_segment(cutting)?;
+                cutting.segment = None;
+                sealed?;
                 None
             }
             writer => writer,
@@ -380,11 +430,11 @@ impl Stream {
         Ok(())
     }
 
-    fn seal(&self, writer: SegmentWriter) -> Result<()> {
-        let bytes = writer.seal(&*self.disk)?;
+    fn seal(&self, writer: &mut SegmentWriter) -> Result<()> {
+        writer.seal()?;
         let mut state = self.state();
         if let Some(last) = state.segments.back_mut() {
-            last.bytes = bytes;
+            last.bytes = writer.bytes();
             last.open_blocks = None;
         }
         Ok(())
@@ -454,6 +504,7 @@ impl Stream {
             tools.counted.deleted_bytes += gone.map_or(0, |segment| segment.bytes);
             if state.segments.is_empty() {
                 cutting.segment = None;
+                cutting.left = None;
             }
         }
         Ok(())
@@ -461,7 +512,7 @@ impl Stream {
 
     /// ORDER: before the last segment goes, which tells where the numbers go on and how far the journal lies in blocks.
     fn keep_last_block(&self) -> Result<()> {
-        let mut file = ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let mut file = self.read_facts();
         let state = self.state();
         file.next_sequence = state.next_sequence();
         file.last_block = state.last_block;

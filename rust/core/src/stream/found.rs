@@ -11,7 +11,7 @@ use super::LastBlock;
 use super::recover::LOSS_JUMP;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::segment::{self, BlockPlace, Rest, SegmentReader, UNKNOWN_COUNT};
+use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter, UNKNOWN_COUNT};
 
 /// One segment.
 #[derive(Debug)]
@@ -44,11 +44,15 @@ impl FoundSegment {
         let path = folder.join(segment::file_name(number));
         let reader = SegmentReader::open(disk, &path)?;
         let mut contents = reader.contents()?;
-        // After a power cut a header proves nothing, and what is not whole was never synced.
-        let is_unproven = is_after_power_cut && contents.rest != Rest::Index;
+        // After a power cut a header proves nothing, and what is not whole was never synced. The newest index, too, may have reached
+        // the disk without the blocks before it.
+        let is_unproven = is_after_power_cut && (next.is_none() || contents.rest != Rest::Index);
         if is_unproven {
+            let listed = contents.blocks.len();
             contents.blocks = reader.whole_blocks(contents.blocks)?;
-            contents.rest = Rest::Torn;
+            if contents.rest != Rest::Index || contents.blocks.len() < listed {
+                contents.rest = Rest::Torn;
+            }
         }
         let mut known = contents.blocks.len();
         let mut last_block = None;
@@ -112,6 +116,19 @@ impl FoundSegment {
     /// Blocks may be added to it, once what a worker could not finish is cut off.
     pub(super) fn may_grow(&self) -> bool {
         self.rest == Rest::Torn && self.blocks.len() == self.known
+    }
+
+    /// Takes it up, to add blocks to it or only to sync it.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(super) fn resume(&self, disk: &dyn Disk) -> Result<SegmentWriter> {
+        let blocks = self.blocks.clone();
+        if self.may_grow() {
+            SegmentWriter::resume(disk, &self.path, blocks)
+        } else {
+            SegmentWriter::resume_sealed(disk, &self.path, self.bytes, blocks)
+        }
     }
 
     /// Its index is there and tells nothing.

@@ -36,8 +36,11 @@ pub use check::{Checked, Finding, Kind, LoggedBytes, check_folder};
 pub use cutter::{Counted, CutWhen, Tools};
 pub use options::{DefaultOptions, GivenOptions, Limits, Options};
 pub use reader::{Given, Progress, Query, Reader};
+pub(crate) use recover::LOSS_JUMP;
 pub use recover::Resumed;
-pub use repair::{mend_generation, name_generation, remake_facts, remake_segment};
+pub use repair::{
+    mend_generation, name_generation, read_known_power_cuts, remake_facts, remake_segment,
+};
 pub use retention::Footprint;
 pub(crate) use session::record_file_name;
 pub use session::{Session, SessionFacts};
@@ -52,6 +55,8 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::journal::{BootId, Generation, GenerationHeader, JournalWriter};
 use crate::segment::{BlockPlace, SegmentWriter};
+use crate::sync_log::SyncWhen;
+use found::FoundSegment;
 use options::Asked;
 use quarantine::Kept;
 use watch::Watch;
@@ -61,8 +66,8 @@ use watch::Watch;
 pub struct Boot {
     /// Its number.
     pub id: BootId,
-    /// The store was not closed under an earlier one: what was not synced then may be gone or damaged.
-    pub is_after_power_cut: bool,
+    /// How many power cuts the store has seen: what was not synced before the last one may be gone or damaged.
+    pub power_cuts: u64,
 }
 
 /// All of one container.
@@ -73,12 +78,15 @@ pub struct Stream {
     disk: Arc<dyn Disk>,
     boot: Boot,
     defaults: Arc<DefaultOptions>,
+    sync: SyncWhen,
     state: Mutex<State>,
     /// What only the cutter uses. Held during I/O, so neither the reactor nor a reader ever takes it.
     cutting: Mutex<Cutting>,
     watch: Watch,
     /// The last cut did not end well, so another is due.
     has_failed: AtomicBool,
+    /// Blocks could not be synced: what the sync log has of them must stay.
+    has_unsafe_blocks: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +118,8 @@ struct State {
     written_ns: i64,
     /// No entry gets a lower sequence number from now on.
     sequence_floor: u64,
+    /// That is not written down yet.
+    is_floor_due: bool,
 }
 
 /// The newest block there ever was: how far the journal lies in blocks.
@@ -160,9 +170,13 @@ struct SegmentFacts {
 #[derive(Debug, Default)]
 struct Cutting {
     segment: Option<SegmentWriter>,
+    /// The newest segment of an earlier worker, until it could be taken up.
+    left: Option<FoundSegment>,
     /// Generations that lie in blocks which may not be synced yet.
     to_remove: VecDeque<Arc<Generation>>,
     logged: Option<Logged>,
+    /// The folder's own name has been synced.
+    is_named: bool,
 }
 
 /// How far the sync log holds the journal.
@@ -251,6 +265,7 @@ impl Stream {
         boot: Boot,
         defaults: Arc<DefaultOptions>,
         first_sequence: u64,
+        sync: SyncWhen,
     ) -> Self {
         let cut = CutPoint {
             offset: 0,
@@ -262,6 +277,7 @@ impl Stream {
             disk,
             boot,
             defaults,
+            sync,
             state: Mutex::new(State {
                 cut,
                 ..State::default()
@@ -269,6 +285,7 @@ impl Stream {
             cutting: Mutex::default(),
             watch: Watch::default(),
             has_failed: AtomicBool::new(false),
+            has_unsafe_blocks: AtomicBool::new(false),
         }
     }
 
@@ -348,6 +365,9 @@ impl Stream {
         now_ns: i64,
     ) -> Result<JournalWriter> {
         self.open()?;
+        if self.state().is_floor_due {
+            self.write_floor()?;
+        }
         let mut state = self.state();
         let number = state.next_generation;
         state.next_generation += 1;
@@ -401,6 +421,11 @@ impl Stream {
     /// The session whose end a follower waits for: the newest that runs.
     fn running_session(&self) -> Option<Arc<Session>> {
         self.state().sessions.last().cloned()
+    }
+
+    /// Whether something of it might not survive a power cut although all is cut.
+    pub fn has_unsafe_blocks(&self) -> bool {
+        self.has_unsafe_blocks.load(Ordering::Relaxed)
     }
 
     /// Journal bytes that are in no block yet.

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::found::FoundSegment;
 use super::options::Asked;
@@ -23,12 +24,12 @@ use crate::error::{Error, Result};
 use crate::journal::{
     self, DAMAGED_SUFFIX, Generation, GenerationHeader, JournalWriter, Left, RECOVERED, damage_text,
 };
-use crate::segment::{self, SegmentWriter, UNREADABLE};
+use crate::segment::{self, UNREADABLE};
 use crate::wire::{Entry, Item, Step, Walk, encode_marked_frame};
 
 /// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
 /// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
-pub(super) const LOSS_JUMP: u64 = 1 << 32;
+pub(crate) const LOSS_JUMP: u64 = 1 << 32;
 
 /// How a session that an earlier worker had goes on: in a generation that begins at this position with these bytes.
 #[derive(Debug, Default)]
@@ -50,8 +51,18 @@ impl State {
     /// Puts a generation behind those that were placed before it, or gives it back when it lies in blocks.
     pub(super) fn place(&mut self, generation: Generation) -> Option<Generation> {
         let header = generation.header();
-        match self.last_block {
-            Some(block) if header.number < block.generation => return Some(generation),
+        // A power cut may bring back blocks of a stream that was removed, beside journals of one that came again, or journals of
+        // the former beside blocks of the latter. Their numbers are the same, their sessions and sequence numbers are not.
+        let block = self
+            .last_block
+            .filter(|block| header.first_sequence < block.end_sequence);
+        match block {
+            Some(block)
+                if header.number < block.generation
+                    || (header.number == block.generation && header.session != block.session) =>
+            {
+                return Some(generation);
+            }
             Some(block)
                 if header.number == block.generation && block.position_to > header.start =>
             {
@@ -130,8 +141,7 @@ impl Stream {
             },
             ..State::default()
         };
-        let mut file =
-            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let file = container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
         opened.sequence_floor = file.next_sequence;
         if let Some(last_block) = file.last_block {
             opened.pass_over(last_block);
@@ -142,22 +152,20 @@ impl Stream {
             // Nobody knows what its container asked for, so nothing is deleted for it.
             opened.asked = Asked::nothing_deleted();
         }
+        let is_after_power_cut = file.power_cuts < self.boot.power_cuts;
         let mut found = Cutting::default();
-        let segments = self.find_segments(&segments)?;
+        let segments = self.find_segments(&segments, is_after_power_cut)?;
         if let Some(block) = segments.iter().rev().find_map(|segment| segment.last_block) {
             opened.pass_over(block);
         }
-        self.open_generations(&generations, &mut opened, &mut found)?;
-        self.take_segments(segments, &mut opened, &mut found)?;
+        self.open_generations(&generations, is_after_power_cut, &mut opened, &mut found)?;
+        let has_journal = !generations.is_empty();
+        self.take_segments(segments, has_journal, &mut opened, &mut found)?;
         *cutting = found;
         if file.is_damaged {
             opened.sequence_floor = opened.next_sequence().saturating_add(LOSS_JUMP);
         }
-        if opened.sequence_floor > file.next_sequence {
-            // A disk that refuses takes no entry either, so that no number is given.
-            file.next_sequence = opened.sequence_floor;
-            let _ = file.write(&*self.disk, &self.folder);
-        }
+        opened.is_floor_due = is_after_power_cut || opened.sequence_floor > file.next_sequence;
 
         let mut state = self.state();
         let started = std::mem::take(&mut *state);
@@ -168,17 +176,42 @@ impl Stream {
         }
         state.sessions = started.sessions;
         state.ended_sessions = started.ended_sessions;
+        let is_floor_due = state.is_floor_due;
+        drop(state);
+        if is_floor_due {
+            // A disk that refuses gets another chance before a number is given.
+            let _ = self.write_floor();
+        }
+        Ok(())
+    }
+
+    /// What is known of the container and of the stream's numbers.
+    pub(super) fn read_facts(&self) -> container::ContainerFile {
+        let mut file =
+            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        file.next_sequence = file.next_sequence.max(self.state().sequence_floor);
+        file.power_cuts = self.boot.power_cuts;
+        file
+    }
+
+    /// Writes down that no lower number is given any more.
+    pub(super) fn write_floor(&self) -> Result<()> {
+        self.read_facts().write(&*self.disk, &self.folder)?;
+        self.state().is_floor_due = false;
         Ok(())
     }
 
     /// Looks at all segments, oldest first.
-    fn find_segments(&self, listed: &[(u64, i64)]) -> Result<Vec<FoundSegment>> {
+    fn find_segments(
+        &self,
+        listed: &[(u64, i64)],
+        is_after_power_cut: bool,
+    ) -> Result<Vec<FoundSegment>> {
         listed
             .iter()
             .enumerate()
             .map(|(index, &this)| {
                 let next = listed.get(index + 1).map(|(number, _)| *number);
-                let is_after_power_cut = self.boot.is_after_power_cut;
                 FoundSegment::open(&*self.disk, &self.folder, this, next, is_after_power_cut)
             })
             .collect()
@@ -188,6 +221,7 @@ impl Stream {
     fn take_segments(
         &self,
         mut found: Vec<FoundSegment>,
+        has_journal: bool,
         state: &mut State,
         cutting: &mut Cutting,
     ) -> Result<()> {
@@ -220,14 +254,16 @@ impl Stream {
             let is_known = may_grow || has_no_index;
             let mut facts =
                 SegmentFacts::new(&segment.path, segment.bytes, &segment.blocks, is_known);
-            if may_grow {
-                // A segment that refuses is given up, and can be read.
-                if let Ok(writer) =
-                    SegmentWriter::resume(&*self.disk, &segment.path, segment.blocks)
-                {
-                    facts.bytes = writer.bytes();
-                    cutting.segment = Some(writer);
-                }
+            // A worker that was killed may not have synced one that it has sealed.
+            let is_unsynced = segment.is_indexed && index == newest && has_journal;
+            if may_grow || is_unsynced {
+                cutting.left = Some(segment);
+                // A disk that refuses can be read all the same; it is asked again before blocks are added or journals go.
+                let is_refused = self.take_up(cutting).is_err();
+                self.has_unsafe_blocks.store(is_refused, Ordering::Relaxed);
+            }
+            if let Some(writer) = &cutting.segment {
+                facts.bytes = writer.bytes();
             }
             state.segments.push_back(facts);
         }
@@ -237,11 +273,12 @@ impl Stream {
     fn open_generations(
         &self,
         listed: &[(u64, i64)],
+        is_after_power_cut: bool,
         state: &mut State,
         cutting: &mut Cutting,
     ) -> Result<()> {
         let mut found: Vec<Generation> = Vec::new();
-        let mut has_lost = self.boot.is_after_power_cut;
+        let mut has_lost = is_after_power_cut;
         let mut damaged = Vec::new();
         for &(number, modified_ns) in listed {
             let path = self.folder.join(journal::file_name(number));
@@ -281,7 +318,7 @@ impl Stream {
             }
         }
         if has_lost {
-            state.sequence_floor = state.next_sequence() + LOSS_JUMP;
+            state.sequence_floor = state.next_sequence().saturating_add(LOSS_JUMP);
         }
         for (number, modified_ns) in damaged {
             // What is set aside cannot be said again, and a disk that is full must not keep the rest from being read.
@@ -308,8 +345,11 @@ impl Stream {
         let mut writer = JournalWriter::create(&*self.disk, &self.folder, header, &initial)?;
         let generation = Arc::clone(writer.generation());
         writer
-            .publish(&mut Vec::new())
-            .and_then(|_| writer.close())
+            .find(&mut Vec::new())
+            .map_err(Error::io("read", generation.path()))?;
+        writer.show();
+        writer
+            .close()
             .map_err(Error::io("read", generation.path()))?;
         state.next_generation += 1;
         if state.chain.is_empty() {

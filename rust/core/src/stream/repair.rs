@@ -148,6 +148,11 @@ pub fn remake_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> Resul
     file.write(disk, folder)
 }
 
+/// Of how many power cuts a stream knows what they took; 0 where nothing tells.
+pub fn read_known_power_cuts(disk: &dyn Disk, folder: &Path, container_id: &str) -> u64 {
+    ContainerFile::read(disk, folder, container_id).power_cuts
+}
+
 /// Says in the stream that a generation which has been moved away from `path` is missing.
 ///
 /// # Errors

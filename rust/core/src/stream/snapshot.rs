@@ -23,6 +23,7 @@ use crate::disk::{Disk, Listed, is_missing, list_folder};
 use crate::error::{Error, Result};
 use crate::journal::{self, Generation, Left, with_entry};
 use crate::segment::{self, BlockPlace};
+use crate::sync_log::SyncWhen;
 
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +113,7 @@ impl Snapshot {
             Boot::default(),
             Arc::default(),
             0,
+            SyncWhen::default(),
         );
         *stream.state() = state;
         Ok(Some(Self {

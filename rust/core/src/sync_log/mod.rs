@@ -11,8 +11,10 @@
 //!
 //! A record stands for whole frames of one generation and says where they belong, as a generation's header page does.
 //! After a start of the machine journal files prove nothing (pages may be stale or zero), so they are made anew from
-//! the records; what was taken since the last record is lost. Under the same start the files are worth more, and the log
-//! is only begun anew.
+//! the records; what was taken since the last record is lost. Under the same start the files are worth more, and another log is
+//! begun behind those that earlier workers have left.
+//!
+//! A log of another start also is what tells of a power cut: a store that was closed has none.
 //!
 //! A log file goes when everything in it lies in synced blocks.
 
@@ -20,9 +22,12 @@ mod records;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::disk::{Disk, DiskFile, OpenMode, list_folder, numbered_name, parse_numbered_name};
+use crate::disk::{
+    Disk, DiskFile, OpenMode, is_missing, list_folder, numbered_name, parse_numbered_name,
+};
 use crate::error::{Error, Result};
 use crate::journal::{BootId, GenerationHeader, write_recovered};
 pub(crate) use records::LogReader;
@@ -37,6 +42,35 @@ const FILE_AGE: Duration = Duration::from_secs(60);
 /// The number of a log file, when the name is that of one.
 pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
     parse_numbered_name(name, SUFFIX)
+}
+
+/// When entries are made to survive a power cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncWhen {
+    /// Before anybody sees them.
+    Always,
+    /// Once a second.
+    #[default]
+    EverySecond,
+    /// When the machine likes to.
+    Off,
+}
+
+impl FromStr for SyncWhen {
+    type Err = Error;
+
+    /// Reads `always`, `1s` or `off`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "always" => Ok(Self::Always),
+            "1s" => Ok(Self::EverySecond),
+            "off" => Ok(Self::Off),
+            _ => Err(Error::invalid(
+                "sync",
+                format!("{text:?} is not one of always, 1s, off"),
+            )),
+        }
+    }
 }
 
 /// Where the journal bytes of a record belong.
@@ -72,13 +106,19 @@ struct Current {
     is_synced: bool,
 }
 
-/// What was found when the log was opened.
+/// What earlier workers have left.
 #[derive(Debug)]
 pub struct Found {
-    /// The log, begun anew.
-    pub log: SyncLog,
-    /// It was left behind under another start of the machine.
+    folder: PathBuf,
+    boot_id: BootId,
+    /// The machine has started anew since a log was written.
     pub is_after_power_cut: bool,
+    rebuilt: BTreeMap<(String, u64), Rebuilt>,
+    /// Files of this start of the machine, and what they hold.
+    ours: Vec<LogFile>,
+    /// Files of which nothing will be left to do.
+    others: Vec<PathBuf>,
+    next_number: u64,
 }
 
 /// Appends to the newest log file.
@@ -89,6 +129,8 @@ pub struct SyncLog {
     next_number: u64,
     /// Raised whenever all has to be logged again, because what was logged may be lost.
     epoch: u64,
+    /// The names of the folders that the store is in have been synced.
+    is_named: bool,
     current: Option<Current>,
     old: Vec<LogFile>,
 }
@@ -104,7 +146,7 @@ impl Rebuilt {
     /// Adds a later record of the same generation. One that does not follow begins anew: what it skips lies in blocks.
     pub(crate) fn add(&mut self, header: GenerationHeader, bytes: &[u8]) {
         let end = self.header.start.checked_add(self.bytes.len() as u64);
-        if end == Some(header.start) {
+        if header.session == self.header.session && end == Some(header.start) {
             self.bytes.extend_from_slice(bytes);
         } else {
             *self = Self {
@@ -115,51 +157,87 @@ impl Rebuilt {
     }
 }
 
-impl SyncLog {
-    /// Opens the log in `folder`: after a power cut journals are made anew in `containers`, then the old files go.
+impl Found {
+    /// Looks for the log in `folder`.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn open(
-        disk: &dyn Disk,
-        folder: &Path,
-        containers: &Path,
-        boot_id: BootId,
-    ) -> Result<Found> {
-        disk.create_folder(folder)
-            .map_err(Error::io("create", folder))?;
-        let listed = list_folder(disk, folder).map_err(Error::io("list", folder))?;
+    pub fn look(disk: &dyn Disk, folder: &Path, boot_id: BootId) -> Result<Self> {
+        let listed = list_folder(disk, folder);
+        let listed = if is_missing(&listed) {
+            Vec::new()
+        } else {
+            listed.map_err(Error::io("list", folder))?
+        };
         let mut numbers: Vec<u64> = listed
             .iter()
             .filter_map(|file| parse_file_name(&file.name))
             .collect();
         numbers.sort_unstable();
-        let mut rebuilt: BTreeMap<(String, u64), Rebuilt> = BTreeMap::new();
-        let mut is_after_power_cut = false;
-        for &number in &numbers {
+        let mut found = Self {
+            folder: folder.to_owned(),
+            boot_id,
+            is_after_power_cut: false,
+            rebuilt: BTreeMap::new(),
+            ours: Vec::new(),
+            others: Vec::new(),
+            next_number: numbers.last().map_or(0, |last| last + 1),
+        };
+        for number in numbers {
             let path = folder.join(numbered_name(number, SUFFIX));
-            let Some(mut records) = LogReader::open(disk, &path)? else {
-                continue;
-            };
-            if records.boot_id().is_none_or(|written| written == boot_id) {
+            found.add(disk, path)?;
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, disk: &dyn Disk, path: PathBuf) -> Result<()> {
+        let Some(mut records) = LogReader::open(disk, &path)? else {
+            return Ok(());
+        };
+        let Some(boot_id) = records.boot_id() else {
+            // It was never begun.
+            self.others.push(path);
+            return Ok(());
+        };
+        let is_ours = boot_id == self.boot_id;
+        let mut marks = HashMap::new();
+        while let Some((place, bytes)) = records.next_record()? {
+            if is_ours {
+                let mark = Mark::behind(&place, bytes);
+                marks.insert(place.container_id, mark);
                 continue;
             }
-            is_after_power_cut = true;
-            while let Some((place, bytes)) = records.next_record()? {
-                let key = (place.container_id, place.header.number);
-                match rebuilt.get_mut(&key) {
-                    Some(generation) => generation.add(place.header, bytes),
-                    None => drop(rebuilt.insert(
-                        key,
-                        Rebuilt {
-                            header: place.header,
-                            bytes: bytes.to_vec(),
-                        },
-                    )),
-                }
+            let key = (place.container_id, place.header.number);
+            match self.rebuilt.get_mut(&key) {
+                Some(generation) => generation.add(place.header, bytes),
+                None => drop(self.rebuilt.insert(
+                    key,
+                    Rebuilt {
+                        header: place.header,
+                        bytes: bytes.to_vec(),
+                    },
+                )),
             }
         }
-        for ((container_id, _), generation) in &rebuilt {
+        if is_ours {
+            self.ours.push(LogFile { path, marks });
+        } else {
+            self.is_after_power_cut = true;
+            self.others.push(path);
+        }
+        Ok(())
+    }
+
+    /// Makes journals anew in `containers` after a power cut, and begins a log.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn begin(self, disk: &dyn Disk, containers: &Path) -> Result<SyncLog> {
+        for folder in [&*self.folder, containers] {
+            disk.create_folder(folder)
+                .map_err(Error::io("create", folder))?;
+        }
+        for ((container_id, _), generation) in &self.rebuilt {
             write_recovered(
                 disk,
                 &containers.join(container_id),
@@ -167,35 +245,89 @@ impl SyncLog {
                 &generation.bytes,
             )?;
         }
-        let next_number = numbers.last().map_or(0, |last| last + 1);
-        // A file is there from the beginning: its absence says that the store was closed. A disk that refuses one can be read all
-        // the same, and takes no journal either; the old files stand for it until there is one.
-        let current = Current::create(disk, folder, next_number, &boot_id).ok();
-        // What is left of one that was refused has the number.
-        let next_number = next_number + u64::from(current.is_none());
-        let old = numbers.iter().map(|&number| LogFile {
-            path: folder.join(numbered_name(number, SUFFIX)),
+        if !self.rebuilt.is_empty() {
+            disk.sync_folder(containers)
+                .map_err(Error::io("sync", containers))?;
+        }
+        // ORDER: what earlier workers have logged under this start of the machine counts until it lies in blocks; journals are only
+        // logged again at the next sync.
+        let mut old = self.ours;
+        old.extend(self.others.into_iter().map(|path| LogFile {
+            path,
             marks: HashMap::new(),
-        });
-        let mut log = Self {
-            folder: folder.to_owned(),
-            boot_id,
-            next_number,
+        }));
+        let mut log = SyncLog {
+            folder: self.folder,
+            boot_id: self.boot_id,
+            next_number: self.next_number,
             epoch: 0,
-            current,
-            old: old.collect(),
+            is_named: false,
+            current: None,
+            old,
         };
-        // ORDER: the journals are synced before the log that they were made from goes.
-        log.remove_old(disk, |_, _| true);
-        Ok(Found {
-            log,
-            is_after_power_cut,
-        })
+        // A disk that refuses a file can be read all the same; the old ones stand for it until there is one.
+        let _ = log.begin(disk);
+        // ORDER: the journals and the next log are synced before the files that tell of the power cut go.
+        log.tidy(disk, |_, _| false);
+        Ok(log)
     }
+}
 
+impl Mark {
+    fn behind(place: &Place, bytes: &[u8]) -> Self {
+        Self {
+            generation: place.header.number,
+            position: place.header.start + bytes.len() as u64,
+        }
+    }
+}
+
+impl SyncLog {
     /// Whoever has logged under another epoch has to log again.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether there is a file that grows.
+    pub fn has_begun(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Begins a file, unless there is one that grows.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn begin(&mut self, disk: &dyn Disk) -> Result<()> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        let begun = self
+            .sync_names(disk)
+            .and_then(|()| Current::create(disk, &self.folder, self.next_number, &self.boot_id));
+        match begun {
+            Ok(current) => {
+                self.current = Some(current);
+                Ok(())
+            }
+            Err(error) => {
+                // What is left of one that was refused has the number.
+                self.next_number += 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// ORDER: before anything in these folders counts as synced, once: an earlier worker may have been killed before it did.
+    fn sync_names(&mut self, disk: &dyn Disk) -> Result<()> {
+        if !self.is_named {
+            let above = self.folder.ancestors().skip(1).take(2);
+            for folder in above.filter(|folder| !folder.as_os_str().is_empty()) {
+                disk.sync_folder(folder)
+                    .map_err(Error::io("sync", folder))?;
+            }
+            self.is_named = true;
+        }
+        Ok(())
     }
 
     /// Adds whole frames of a stream. They survive a power cut once `sync` has succeeded.
@@ -212,14 +344,9 @@ impl SyncLog {
 
     fn try_append(&mut self, disk: &dyn Disk, place: &Place, bytes: &[u8]) -> Result<()> {
         let record = encode_record(place, bytes);
-        let current = match &mut self.current {
-            Some(current) => current,
-            None => self.current.insert(Current::create(
-                disk,
-                &self.folder,
-                self.next_number,
-                &self.boot_id,
-            )?),
+        self.begin(disk)?;
+        let Some(current) = &mut self.current else {
+            return Err(Error::Closed);
         };
         current
             .file
@@ -227,23 +354,16 @@ impl SyncLog {
             .map_err(Error::io("append to", &current.log.path))?;
         current.bytes += record.len() as u64;
         current.is_synced = false;
-        let mark = Mark {
-            generation: place.header.number,
-            position: place.header.start + bytes.len() as u64,
-        };
+        let mark = Mark::behind(place, bytes);
         current.log.marks.insert(place.container_id.clone(), mark);
         Ok(())
     }
 
-    /// Makes all that was appended survive a power cut, and removes files in which nothing counts any more.
+    /// Makes all that was appended survive a power cut.
     ///
     /// # Errors
     /// The disk failed; nothing that was logged counts any more.
-    pub fn sync(
-        &mut self,
-        disk: &dyn Disk,
-        is_in_blocks: impl Fn(&str, Mark) -> bool,
-    ) -> Result<()> {
+    pub fn sync(&mut self) -> Result<()> {
         if let Some(current) = &mut self.current {
             if !current.is_synced {
                 let synced = current
@@ -262,27 +382,31 @@ impl SyncLog {
                     .extend(self.current.take().map(|current| current.log));
             }
         }
-        self.remove_old(disk, is_in_blocks);
         Ok(())
     }
 
     /// Removes files in which nothing counts any more, as far as another tells that the store is open.
+    pub fn tidy(&mut self, disk: &dyn Disk, is_in_blocks: impl Fn(&str, Mark) -> bool) {
+        if self.current.is_some() {
+            self.remove_old(disk, is_in_blocks);
+        }
+    }
+
     fn remove_old(&mut self, disk: &dyn Disk, is_in_blocks: impl Fn(&str, Mark) -> bool) {
-        let has_other = self.current.is_some();
         self.old.retain_mut(|log| {
             log.marks
                 .retain(|container_id, mark| !is_in_blocks(container_id, *mark));
-            // A file that cannot be removed now is removed later, or by the next opening.
-            !(has_other && log.marks.is_empty() && disk.remove_file(&log.path).is_ok())
+            // A file that cannot be removed now is tried again, or removed by the next opening.
+            !(log.marks.is_empty() && disk.remove_file(&log.path).is_ok())
         });
     }
 
-    /// Removes all files: everything lies in synced blocks.
-    pub fn remove(self, disk: &dyn Disk) {
-        let current = self.current.map(|current| current.log);
-        for log in current.into_iter().chain(self.old) {
+    /// Removes all files, when everything lies in synced blocks; those of earlier workers may still count.
+    pub fn remove(mut self, disk: &dyn Disk, is_in_blocks: impl Fn(&str, Mark) -> bool) {
+        self.remove_old(disk, is_in_blocks);
+        if let (Some(current), true) = (self.current, self.old.is_empty()) {
             // What stays makes the next opening look more closely, no more.
-            let _ = disk.remove_file(&log.path);
+            let _ = disk.remove_file(&current.log.path);
         }
     }
 
@@ -303,6 +427,8 @@ impl Current {
             .map_err(Error::io("create", &path))?;
         file.write_all_at(&encode_header(boot_id), 0)
             .map_err(Error::io("write", &path))?;
+        // ORDER: before anything is kept under this start of the machine, or nothing would tell of a power cut.
+        file.sync().map_err(Error::io("sync", &path))?;
         disk.sync_folder(folder)
             .map_err(Error::io("sync", folder))?;
         let log = LogFile {
@@ -314,7 +440,7 @@ impl Current {
             log,
             bytes: HEADER_BYTES as u64,
             begun_at: Instant::now(),
-            is_synced: false,
+            is_synced: true,
         })
     }
 }

@@ -141,7 +141,13 @@ impl Disk for MortalDisk {
             self.0.refuse(is_in_store)?;
         }
         let is_segment = path.extension().is_some_and(|suffix| suffix == "zst");
-        let is_cut = is_segment || path.ends_with("container.tmp");
+        // Not the name of what is kept of damage.
+        let is_number =
+            |stem: &str| stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let is_written_anew =
+            path.extension().is_some_and(|suffix| suffix == "tmp") && stem.is_some_and(is_number);
+        let is_cut = is_segment || is_written_anew || path.ends_with("container.tmp");
         if mode == OpenMode::Create && is_cut && self.is_refusing() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }

@@ -1,28 +1,27 @@
 //! Which entry has which sequence number, by the files of a stream.
+#![allow(dead_code, reason = "each test uses a part")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test may panic, and its files are not the store's"
+    reason = "a test may panic"
 )]
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use logboom_core::block::Block;
-use logboom_core::disk::SystemDisk;
+use logboom_core::disk::{Disk, OpenMode};
 use logboom_core::segment::SegmentReader;
 use logboom_core::wire::{Item, Step, Walk};
 
-use crate::support::{Line, list};
+use crate::support::Line;
 
 /// A page of a generation, in front of its frames.
 const PAGE_BYTES: usize = 4096;
 
 /// All numbers that were ever seen. Two entries never have the same.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers(BTreeMap<u64, (i64, Vec<u8>)>);
 
 struct Generation {
@@ -31,12 +30,15 @@ struct Generation {
     start: u64,
     first_sequence: u64,
     created_ns: i64,
+    boot_id: [u8; 16],
     frames: Vec<u8>,
 }
 
-fn read_generation(path: &Path) -> Option<Generation> {
-    let mut file = fs::read(path).ok()?;
-    if file.len() < PAGE_BYTES {
+fn read_generation(disk: &dyn Disk, path: &Path) -> Option<Generation> {
+    let opened = disk.open(path, OpenMode::Read).ok()?;
+    let mut file = vec![0; usize::try_from(opened.bytes().ok()?).unwrap()];
+    opened.read_exact_at(&mut file, 0).ok()?;
+    if file.len() < PAGE_BYTES || !file.starts_with(b"LOGJRNL1") {
         return None;
     }
     let frames = file.split_off(PAGE_BYTES);
@@ -47,6 +49,7 @@ fn read_generation(path: &Path) -> Option<Generation> {
         start: word(24),
         first_sequence: word(32),
         created_ns: i64::from_le_bytes(file[40..48].try_into().unwrap()),
+        boot_id: file[56..72].try_into().unwrap(),
         frames,
     })
 }
@@ -65,16 +68,27 @@ impl Numbers {
     }
 
     /// Looks at the files of a stream. No worker runs, or all lies in blocks.
-    pub(crate) fn note(&mut self, folder: &Path) {
-        let names = list(folder);
+    pub(crate) fn note(&mut self, disk: &dyn Disk, folder: &Path) {
+        self.note_of_boot(disk, folder, None);
+    }
+
+    /// Looks at the files of a stream that a power cut may have damaged: what of them counts under this start of the machine.
+    pub(crate) fn note_of_boot(&mut self, disk: &dyn Disk, folder: &Path, boot: Option<[u8; 16]>) {
+        let listed = disk.list(folder).unwrap_or_default();
+        let mut names: Vec<String> = listed.into_iter().map(|file| file.name).collect();
+        names.sort();
         let (mut stored, mut block) = (Vec::new(), Block::default());
         for name in names.iter().filter(|name| name.ends_with(".zst")) {
             // Retention may remove it.
-            let Ok(reader) = SegmentReader::open(&SystemDisk, &folder.join(name)) else {
+            let Ok(reader) = SegmentReader::open(disk, &folder.join(name)) else {
                 continue;
             };
             for place in reader.contents().unwrap().blocks {
-                reader.read_block(&place, &mut stored, &mut block).unwrap();
+                let read = reader.read_block(&place, &mut stored, &mut block);
+                if read.is_err() && boot.is_some() {
+                    continue;
+                }
+                read.unwrap();
                 for (row, sequence) in block.rows().zip(place.first_sequence..) {
                     let entry = row.unwrap().entry;
                     self.add(sequence, entry.time_ns, entry.line);
@@ -84,7 +98,8 @@ impl Numbers {
         let generations: Vec<Generation> = names
             .iter()
             .filter(|name| name.ends_with(".journal"))
-            .filter_map(|name| read_generation(&folder.join(name)))
+            .filter_map(|name| read_generation(disk, &folder.join(name)))
+            .filter(|found| boot.is_none_or(|boot| [boot, [0; 16]].contains(&found.boot_id)))
             .collect();
         // A generation counts up to where the next one of its session begins.
         let mut ends = HashMap::new();

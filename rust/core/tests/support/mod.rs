@@ -28,6 +28,7 @@ use logboom_core::clock::Clock;
 use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
 use logboom_core::stream::{GivenOptions, Limits, Options, Progress, Query};
+use logboom_core::sync_log::SyncWhen;
 use logboom_core::{Core, Settings};
 use rustix::fs::{FileType, Mode, mknodat};
 
@@ -147,6 +148,8 @@ pub fn decode_frames(mut bytes: &[u8]) -> Vec<Line> {
 pub struct Host {
     pub folder: tempfile::TempDir,
     pub core: Option<Core>,
+    /// Of the cores that are started from now on.
+    pub sync: SyncWhen,
     next_fifo: u32,
 }
 
@@ -180,6 +183,7 @@ impl Host {
         let mut host = Self {
             folder: tempfile::tempdir().unwrap(),
             core: None,
+            sync: SyncWhen::default(),
             next_fifo: 0,
         };
         host.start();
@@ -198,16 +202,22 @@ impl Host {
         self.start_on(Arc::new(SystemDisk));
     }
 
-    pub fn start_on(&mut self, disk: Arc<dyn Disk>) {
-        let settings = Settings {
+    /// What cores are started with.
+    pub fn settings(&self) -> Settings {
+        Settings {
             data: self.data(),
             fifo_root: self.folder.path().to_owned(),
             block_after: Duration::from_secs(300),
             pipe_budget_bytes: 8 << 20,
             named_containers: 100,
+            sync: self.sync,
             clock: Clock::System,
-        };
-        self.core = Some(Core::open_on(settings, disk).unwrap());
+        }
+    }
+
+    pub fn start_on(&mut self, disk: Arc<dyn Disk>) {
+        let core = Core::open_on(self.settings(), disk);
+        self.core = Some(core.unwrap());
     }
 
     pub fn restart(&mut self) {
