@@ -22,8 +22,8 @@ const TICK_BLOCK_BYTES: u64 = 256 << 10;
 /// How often streams that nobody uses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// LIMIT: with more streams in memory, each with an open file, they are forgotten every second: containers that live for a
-/// moment may come faster than the minute goes.
+/// LIMIT: with more streams in memory, each with an open file, they are forgotten every second for a minute: containers that live
+/// for a moment may come faster than the minute goes, and some of them may not be cut yet.
 const FORGET_ABOVE: usize = 500;
 
 /// What the cutter goes by.
@@ -163,9 +163,11 @@ impl CutterThread {
         let mut tools = Tools::default();
         let mut ticked = Instant::now();
         let mut forgot = ticked;
+        let mut crowded_at: Option<Instant> = None;
         let mut retention = Retention::new(self.clock.now_ns(), ticked);
         loop {
-            match self.wait(ticked, retention.is_busy()) {
+            let is_crowded = crowded_at.is_some() || self.is_crowded();
+            match self.wait(ticked, retention.is_busy(), is_crowded) {
                 Next::Cut(stream, when) => {
                     self.cut(&stream, when, &mut tools);
                     retention.note(&stream);
@@ -180,7 +182,11 @@ impl CutterThread {
                 for (stream, _) in self.pending() {
                     retention.note(&stream);
                 }
-                if self.is_crowded() || now.duration_since(forgot) >= FORGET_EVERY {
+                if self.is_crowded() {
+                    crowded_at = Some(now);
+                }
+                crowded_at = crowded_at.filter(|at| now.duration_since(*at) < FORGET_EVERY);
+                if crowded_at.is_some() || now.duration_since(forgot) >= FORGET_EVERY {
                     forgot = now;
                     self.store.forget_idle();
                 }
@@ -199,7 +205,7 @@ impl CutterThread {
     }
 
     /// Waits until a stream is due, or something by time.
-    fn wait(&self, ticked: Instant, is_busy: bool) -> Next {
+    fn wait(&self, ticked: Instant, is_busy: bool, is_crowded: bool) -> Next {
         let mut queue = self.queue();
         loop {
             if let Some((stream, when)) = queue.due.pop_front() {
@@ -213,7 +219,7 @@ impl CutterThread {
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
             let has_nothing =
-                queue.pending.is_empty() && self.store.may_grow().is_ok() && !self.is_crowded();
+                queue.pending.is_empty() && self.store.may_grow().is_ok() && !is_crowded;
             let sleep = if has_nothing {
                 FORGET_EVERY
             } else {
