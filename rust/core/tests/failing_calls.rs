@@ -291,3 +291,26 @@ fn every_call_fails_once_and_the_service_goes_on_and_counts_what_is_missing() {
 fn every_call_fails_once_before_a_power_cut_and_nothing_that_was_shown_is_lost() {
     fail_each("always", check_always);
 }
+
+/// The store can be read without one, but nothing would tell the next worker of a power cut.
+#[test]
+fn a_sync_log_that_was_refused_at_first_is_begun_before_the_first_journal() {
+    let is_made = |(call, path): &(Call, std::path::PathBuf), suffix: &str| {
+        *call == Call::Create && path.extension().is_some_and(|found| found == suffix)
+    };
+    let calls = Run::new(SyncWhen::EverySecond, None).disk.calls();
+    let at = calls.iter().position(|call| is_made(call, "sync")).unwrap();
+    for error in 0..Call::Create.errors().len() {
+        let mut run = Run::new(SyncWhen::EverySecond, Some(Failure { at, error }));
+        assert!(run.disk.failed().is_some());
+        assert_eq!(run.host.core().fault(), None);
+        let mut db = run.host.run("db");
+        run.print("db", &mut db, 1);
+        let calls = run.disk.calls();
+        let journal = calls.iter().position(|call| is_made(call, "journal"));
+        let before = calls[..journal.unwrap()].iter();
+        let tries = before.filter(|call| is_made(call, "sync")).count();
+        assert_eq!(tries, 2);
+        run.host.stop(&mut db);
+    }
+}

@@ -277,7 +277,7 @@ impl Mark {
     fn behind(place: &Place, bytes: &[u8]) -> Self {
         Self {
             generation: place.header.number,
-            position: place.header.start + bytes.len() as u64,
+            position: place.header.start.saturating_add(bytes.len() as u64),
         }
     }
 }
