@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::journal::{self, BootId, write_recovered};
 use crate::segment;
 use crate::stream::{
-    Checked, Finding, Kind, LoggedBytes, check_folder, mend_generation, name_generation,
+    Checked, Finding, Kind, LOSS_JUMP, LoggedBytes, check_folder, mend_generation, name_generation,
     read_known_power_cuts, remake_facts, remake_segment,
 };
 use crate::sync_log::{self, LogReader, Rebuilt};
@@ -27,9 +27,6 @@ const DAMAGED: &str = "damaged";
 
 /// Where damaged session records go, below that: they come from beside the FIFOs.
 const RECORDS: &str = "sessions";
-
-/// Sequence numbers that are left out when nothing tells which were given.
-const LOSS_JUMP: u64 = 1 << 32;
 
 /// What the sync log holds of each stream.
 type SyncLogged = HashMap<String, Vec<LoggedBytes>>;

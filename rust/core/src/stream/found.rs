@@ -8,10 +8,13 @@
 use std::path::{Path, PathBuf};
 
 use super::LastBlock;
-use super::recover::LOSS_JUMP;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::segment::{self, BlockPlace, Rest, SegmentReader, SegmentWriter, UNKNOWN_COUNT};
+
+/// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
+/// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
+pub(crate) const LOSS_JUMP: u64 = 1 << 32;
 
 /// One segment.
 #[derive(Debug)]

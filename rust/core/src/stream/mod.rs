@@ -34,9 +34,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{Checked, Finding, Kind, LoggedBytes, check_folder};
 pub use cutter::{Counted, CutWhen, Tools};
+pub(crate) use found::LOSS_JUMP;
 pub use options::{DefaultOptions, GivenOptions, Limits, Options};
 pub use reader::{Given, Progress, Query, Reader};
-pub(crate) use recover::LOSS_JUMP;
 pub use recover::Resumed;
 pub use repair::{
     mend_generation, name_generation, read_known_power_cuts, remake_facts, remake_segment,

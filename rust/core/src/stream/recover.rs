@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::found::FoundSegment;
+use super::found::{FoundSegment, LOSS_JUMP};
 use super::options::Asked;
 use super::quarantine::{Kept, LOST, aside_bytes};
 use super::retention::holds_entries;
@@ -26,10 +26,6 @@ use crate::journal::{
 };
 use crate::segment::{self, UNREADABLE};
 use crate::wire::{Entry, Item, Step, Walk, encode_marked_frame};
-
-/// After a power cut or damage entries may have been shown whose sequence numbers nothing on disk tells. More than these
-/// cannot have come since the last sync, and there are enough numbers for four thousand million losses.
-pub(crate) const LOSS_JUMP: u64 = 1 << 32;
 
 /// How a session that an earlier worker had goes on: in a generation that begins at this position with these bytes.
 #[derive(Debug, Default)]

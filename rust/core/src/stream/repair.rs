@@ -7,7 +7,7 @@ use std::path::Path;
 use super::check::{is_in, ranges, read_block};
 use super::container::ContainerFile;
 use super::found::FoundSegment;
-use super::recover::LOSS_JUMP;
+use super::found::LOSS_JUMP;
 use crate::block::{Block, BlockBuilder, Encoder, Origin};
 use crate::disk::{Disk, read_file, replace_file};
 use crate::error::{Error, Result};
