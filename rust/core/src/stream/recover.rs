@@ -294,7 +294,10 @@ impl Stream {
                 Left::Damaged => {
                     has_lost = true;
                     self.set_aside(&path, LOST)?;
-                    damaged.push((number, modified_ns));
+                    // After a power cut it need not ever have reached the disk.
+                    if !is_after_power_cut {
+                        damaged.push((number, modified_ns));
+                    }
                 }
                 // On a disk that refuses it counts for nothing all the same.
                 Left::Nothing => drop(self.disk.remove_file(&path)),
