@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use logboom_core::disk::Disk;
+use logboom_core::disk::{Disk, SystemDisk};
+use logboom_core::journal::{GenerationHeader, HEADER_PAGE_BYTES, write_recovered};
 use logboom_core::stream::{
     Boot, CutWhen, GivenOptions, Limits, Progress, Query, Reader, Session, SessionFacts, Stream,
     Tools,
@@ -31,6 +32,7 @@ use logboom_core::stream::{
 use logboom_core::sync_log::SyncWhen;
 use mortal::MortalDisk;
 use support::{Container, Host, Line, frame, line, list};
+use tempfile::TempDir;
 
 const ID: &str = "web";
 
@@ -640,4 +642,25 @@ fn a_tail_counts_every_entry_once_while_a_block_is_cut() {
         (1..5_000).for_each(&mut print);
         is_done.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_record_of_a_stream_that_was_removed_takes_nothing_from_its_successor() {
+    // After two power cuts the sync log of the first may be there in part, and generations are counted anew in the successor.
+    let folder = TempDir::new().unwrap();
+    let generation = |session, first_sequence| GenerationHeader {
+        session,
+        first_sequence,
+        ..GenerationHeader::default()
+    };
+    let write = |header: &GenerationHeader, bytes: &[u8]| {
+        write_recovered(&SystemDisk, folder.path(), header, bytes).unwrap();
+        let names = list(folder.path());
+        let content = fs::read(folder.path().join(&names[0])).unwrap();
+        content[HEADER_PAGE_BYTES..].to_vec()
+    };
+    assert_eq!(write(&generation(1, 3), b"removed"), b"removed");
+    assert_eq!(write(&generation(2, 7), b"successor"), b"successor");
+    assert_eq!(write(&generation(1, 3), b"removed"), b"successor");
+    assert_eq!(write(&generation(2, 7), b"succ"), b"successor");
 }

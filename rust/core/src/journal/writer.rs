@@ -189,7 +189,8 @@ impl JournalWriter {
 }
 
 /// Puts a generation in place of one that a power cut may have damaged. One that was made so before stays: it is synced, and of
-/// the records that it was made from another cut may have taken some.
+/// the records that it was made from another cut may have taken some. So does one of a later session, with higher sequence numbers: the record
+/// is that of a stream which was removed.
 ///
 /// # Errors
 /// The disk refused.
@@ -203,10 +204,11 @@ pub fn write_recovered(
         .map_err(Error::io("create", folder))?;
     let path = folder.join(file_name(header.number));
     match Generation::open(disk, &path) {
-        Ok(Left::Whole(known))
-            if known.header().boot_id == RECOVERED && known.header().session == header.session =>
-        {
-            return Ok(());
+        Ok(Left::Whole(known)) if known.header().boot_id == RECOVERED => {
+            let is_same = known.header().session == header.session;
+            if is_same || known.header().first_sequence > header.first_sequence {
+                return Ok(());
+            }
         }
         Err(error) if !error.is_missing() => return Err(error),
         _ => {}

@@ -137,7 +137,8 @@ impl Stream {
             },
             ..State::default()
         };
-        let file = container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+        let mut file =
+            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
         opened.sequence_floor = file.next_sequence;
         if let Some(last_block) = file.last_block {
             opened.pass_over(last_block);
@@ -154,7 +155,8 @@ impl Stream {
         if let Some(block) = segments.iter().rev().find_map(|segment| segment.last_block) {
             opened.pass_over(block);
         }
-        self.open_generations(&generations, is_after_power_cut, &mut opened, &mut found)?;
+        let damaged =
+            self.open_generations(&generations, is_after_power_cut, &mut opened, &mut found)?;
         let has_journal = !generations.is_empty();
         self.take_segments(segments, has_journal, &mut opened, &mut found)?;
         *cutting = found;
@@ -162,6 +164,19 @@ impl Stream {
             opened.sequence_floor = opened.next_sequence().saturating_add(LOSS_JUMP);
         }
         opened.is_floor_due = is_after_power_cut || opened.sequence_floor > file.next_sequence;
+        if opened.is_floor_due {
+            file.next_sequence = file.next_sequence.max(opened.sequence_floor);
+            file.power_cuts = self.boot.power_cuts;
+            // A disk that refuses gets another chance before a number is given.
+            opened.is_floor_due = file.write(&*self.disk, &self.folder).is_err();
+        }
+        for (number, modified_ns) in damaged {
+            // ORDER: behind the floor, or a power cut that takes both lets the number of this entry be given again.
+            if !opened.is_floor_due {
+                // What is set aside cannot be said again, and a disk that is full must not keep the rest from being read.
+                let _ = self.name_lost_generation(number, modified_ns, &mut opened);
+            }
+        }
 
         let mut state = self.state();
         let started = std::mem::take(&mut *state);
@@ -172,12 +187,6 @@ impl Stream {
         }
         state.sessions = started.sessions;
         state.ended_sessions = started.ended_sessions;
-        let is_floor_due = state.is_floor_due;
-        drop(state);
-        if is_floor_due {
-            // A disk that refuses gets another chance before a number is given.
-            let _ = self.write_floor();
-        }
         Ok(())
     }
 
@@ -266,13 +275,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Takes up the generations; returns the numbers and times of those whose first page is damaged.
     fn open_generations(
         &self,
         listed: &[(u64, i64)],
         is_after_power_cut: bool,
         state: &mut State,
         cutting: &mut Cutting,
-    ) -> Result<()> {
+    ) -> Result<Vec<(u64, i64)>> {
         let mut found: Vec<Generation> = Vec::new();
         let mut has_lost = is_after_power_cut;
         let mut damaged = Vec::new();
@@ -319,11 +329,7 @@ impl Stream {
         if has_lost {
             state.sequence_floor = state.next_sequence().saturating_add(LOSS_JUMP);
         }
-        for (number, modified_ns) in damaged {
-            // What is set aside cannot be said again, and a disk that is full must not keep the rest from being read.
-            let _ = self.name_lost_generation(number, modified_ns, state);
-        }
-        Ok(())
+        Ok(damaged)
     }
 
     /// Puts an entry at the end of the journal that says which generation is lost, in a generation of no session.
