@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,9 @@ from tests.support.service import Service, run_service
 settings.register_profile("local", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=500, deadline=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# A shell starts what runs in its background with SIGINT ignored, and that is inherited: no command could be ended by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -140,7 +140,8 @@ def _parse_group(text: str) -> int | None:
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid
-    except KeyError:
+    # ValueError: a name with a NUL in it.
+    except (KeyError, ValueError):
         raise ValueSyntaxError(
             f"{text!r} is no group here; a plugin knows none of the host's: give its number"
         ) from None

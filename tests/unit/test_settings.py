@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from logboom.settings import (
     GROUP_ID_LIMIT,
@@ -145,6 +145,7 @@ def test_a_socket_path_is_limited_by_the_kernel() -> None:
     assert len(faults) == 1
 
 
+@example({"LOGBOOM_API_GROUP": "\0"})
 @given(
     st.dictionaries(
         st.sampled_from([setting.variable for setting in SETTINGS]), st.text(max_size=200)
