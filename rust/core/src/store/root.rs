@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, DiskFile, OpenMode, read_file, replace_file};
+use crate::disk::{Disk, DiskFile, OpenMode, is_missing, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::stream::LOSS_JUMP;
 
@@ -197,9 +197,14 @@ pub(super) fn lock(path: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
         created => created,
     };
     let opened = match created {
-        // What is there can be read.
+        // What is there can be read; where nothing is, the refusal tells more than that.
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            disk.open(path, OpenMode::Read)
+            let there = disk.open(path, OpenMode::Read);
+            if is_missing(&there) {
+                Err(error)
+            } else {
+                there
+            }
         }
         opened => opened,
     };
