@@ -13,6 +13,8 @@ KILLS ?= 1000
 OTHER_ARCHITECTURES ?= arm64
 # How long the containers of `make scale` print.
 MINUTES ?= 10
+# Which tests `make test-docker` runs.
+DOCKER_TESTS ?= tests/docker
 # The engines that test-docker runs on; test-engines adds the newest.
 ENGINES ?= 20.10 26.1
 
@@ -89,7 +91,7 @@ test-python: develop
 .PHONY: test-docker  ## The tests on private engines; ENGINES="20.10" takes only that one
 test-docker: develop plugin
 	@$(SETUP) engine compose
-	LOGBOOM_TEST_ENGINES="$(ENGINES)" pytest -m docker
+	LOGBOOM_TEST_ENGINES="$(ENGINES)" pytest -m docker $(DOCKER_TESTS)
 
 .PHONY: soak  ## Kills the worker on an engine, KILLS=1000 times, under a hundred quiet containers and some busy ones
 soak: ENGINES = 20.10

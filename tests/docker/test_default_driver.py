@@ -34,15 +34,19 @@ Break = Callable[[Engine, Path], AbstractContextManager[None]]
 def full(engine: Engine, store: Path) -> Iterator[None]:
     engine.run_inside(f"mount -t tmpfs -o size=64k full {store}")
     engine.run_inside(f"head -c 1m /dev/zero >{store}/filler 2>/dev/null || true")
-    yield
-    engine.run_inside(f"umount --lazy {store}")
+    try:
+        yield
+    finally:
+        engine.run_inside(f"umount --lazy {store}")
 
 
 @contextmanager
 def read_only(engine: Engine, store: Path) -> Iterator[None]:
     engine.run_inside(f"mount -t tmpfs -o ro read-only {store}")
-    yield
-    engine.run_inside(f"umount --lazy {store}")
+    try:
+        yield
+    finally:
+        engine.run_inside(f"umount --lazy {store}")
 
 
 @contextmanager
@@ -50,8 +54,10 @@ def with_a_damaged_format(_engine: Engine, store: Path) -> Iterator[None]:
     path = store / "format"
     kept = path.read_bytes()
     path.write_bytes(b"\xff" * 40)
-    yield
-    path.write_bytes(kept)
+    try:
+        yield
+    finally:
+        path.write_bytes(kept)
 
 
 @contextmanager
@@ -59,8 +65,10 @@ def written_by_a_newer_version(_engine: Engine, store: Path) -> Iterator[None]:
     path = store / "format"
     kept = path.read_bytes()
     path.write_text("logboom store 1000\n")
-    yield
-    path.write_bytes(kept)
+    try:
+        yield
+    finally:
+        path.write_bytes(kept)
 
 
 @contextmanager

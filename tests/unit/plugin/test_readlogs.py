@@ -400,6 +400,9 @@ async def test_the_first_push_after_a_quiet_time_goes_at_once_and_the_next_one_g
     client = Client()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.ask, streams, request(follow=True))
+        # A thread opens it.
+        while not store.readers:
+            await trio.testing.wait_all_tasks_blocked(0.001)
         await trio.testing.wait_all_tasks_blocked(0.001)
         autojump_clock.autojump_threshold = math.inf
         autojump_clock.jump(1)
