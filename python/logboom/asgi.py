@@ -22,6 +22,7 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "cancel_when_disconnected",
     "read_body",
     "send_body",
     "send_chunk",
@@ -147,3 +148,9 @@ async def wait_disconnected(receive: Receive) -> None:
     """Return when the caller has hung up. For after the body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def cancel_when_disconnected(receive: Receive, cancel_scope: trio.CancelScope) -> None:
+    """Cancel what is done for a caller when he has hung up. For after the body has been read."""
+    await wait_disconnected(receive)
+    cancel_scope.cancel()

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Final, TextIO
 
-__all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "set_level", "start_log"]
+__all__ = ["LEVELS", "LINE_LIMIT", "ROOT", "printable", "set_level", "start_log"]
 
 ROOT: Final = logging.getLogger("logboom")
 """All loggers of the service are children of this one."""
@@ -38,7 +38,7 @@ class _Formatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info is not None and record.exc_info[1] is not None:
             message += f": {_describe(record.exc_info[1])}"
-        line = f"{record.levelname.lower()} {_printable(message)}"
+        line = f"{record.levelname.lower()} {printable(message)}"
         return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 3] + "..."
 
 
@@ -113,7 +113,8 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} ({places})"
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
+    """The message with what is not printable written as Python would."""
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in message
     )

@@ -10,8 +10,19 @@ from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from logboom.asgi import Header, Receive, Scope, Send, send_body
+from logboom.store import OpenStore, Store
 
-__all__ = ["PROBLEMS", "Answer", "Handler", "Json", "Problem", "Request", "Text", "encode_problem"]
+__all__ = [
+    "PROBLEMS",
+    "Answer",
+    "Handler",
+    "Json",
+    "Problem",
+    "Request",
+    "Text",
+    "encode_problem",
+    "opened",
+]
 
 PARAMETERS_LIMIT: Final = 32
 """How many parameters a request may have; no handler knows as many."""
@@ -66,6 +77,18 @@ def encode_problem(slug: str, detail: str) -> bytes:
     return json.dumps(
         {"type": problem_type, "title": title, "status": status, "detail": detail}
     ).encode()
+
+
+def opened(open_store: OpenStore) -> Store:
+    """The store.
+
+    Raises:
+        Problem: it is not open yet.
+    """
+    store = open_store.get_nowait()
+    if store is None:
+        raise Problem("starting", "the store is not open yet; try again")
+    return store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ nothing of the intake.
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from typing import Final
 import trio
 
 from logboom import _core
-from logboom.api.answers import Answer, Problem, Request
-from logboom.asgi import Receive, Send, send_chunk, send_end, start_stream, wait_disconnected
+from logboom.api.answers import Answer, Problem, Request, opened
+from logboom.asgi import Receive, Send, cancel_when_disconnected, send_chunk, send_end, start_stream
 from logboom.errors import ValueSyntaxError
 from logboom.instants import parse_instant_ns
 from logboom.store import OpenStore, Reader, Store
 from logboom.threads import Lane, run_in_core
+from logboom.until import seconds_to_wait
 
 __all__ = ["FOLLOWERS_LIMIT", "TAIL_LIMIT", "Entries"]
 
@@ -35,12 +35,6 @@ CHUNK_BYTES: Final = 512 * 1024
 
 GATHER_SECONDS: Final = 0.05
 """A follower is sent what came in so long, at most, in one piece."""
-
-UNTIL_GRACE_SECONDS: Final = 0.25
-"""How long after ``until`` a follower waits for entries of before: dockerd dates them before it writes them."""
-
-CLOCK_CHECK_SECONDS: Final = 5.0
-"""A follower with ``until`` looks at the clock at least so often, for a clock can be set."""
 
 CONTENT_TYPE: Final = "application/x-ndjson"
 
@@ -79,9 +73,7 @@ class Entries:
     async def entries(self, request: Request) -> Answer:
         """What is asked for; start and end are fixed before anything is sent."""
         query = _parse(request)
-        store = self._open_store.get_nowait()
-        if store is None:
-            raise Problem("starting", "the store is not open yet; try again")
+        store = opened(self._open_store)
         try:
             reader = await run_in_core(Lane.READS, _open, store, query)
         except _core.InvalidArgumentError as error:
@@ -104,7 +96,7 @@ class Entries:
             if query.follow and self._follower_count > FOLLOWERS_LIMIT:
                 raise Problem("too-many-followers", f"{FOLLOWERS_LIMIT} follow already; try again")
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_when_disconnected, receive, nursery.cancel_scope)
+                nursery.start_soon(cancel_when_disconnected, receive, nursery.cancel_scope)
                 await start_stream(send, CONTENT_TYPE)
                 await self._send_all(query, reader, send)
                 is_sent = True
@@ -134,12 +126,9 @@ class Entries:
     async def _wait_for_more(self, query: _Query, reader: Reader) -> bool:
         """Wait until there may be more; ``False``: nothing more will come."""
         while not self._ending.is_set():
-            seconds = math.inf
-            if query.until_ns is not None:
-                seconds = (query.until_ns - self._clock_ns()) / 1e9 + UNTIL_GRACE_SECONDS
-                if seconds <= 0:
-                    return False
-                seconds = min(seconds, CLOCK_CHECK_SECONDS)
+            seconds = seconds_to_wait(query.until_ns, self._clock_ns())
+            if seconds <= 0:
+                return False
             if await self._is_readable_within(reader, seconds):
                 with trio.move_on_after(GATHER_SECONDS):
                     await self._ending.wait()
@@ -213,11 +202,6 @@ def _open(store: Store, query: _Query) -> Reader | None:
         return reader
     reader.close()
     return None
-
-
-async def _cancel_when_disconnected(receive: Receive, cancel_scope: trio.CancelScope) -> None:
-    await wait_disconnected(receive)
-    cancel_scope.cancel()
 
 
 async def _cancel_when_set(event: trio.Event, cancel_scope: trio.CancelScope) -> None:

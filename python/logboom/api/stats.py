@@ -1,7 +1,7 @@
 """All counters as one JSON document."""
 
 from logboom import _core
-from logboom.api.answers import Answer, Json, Problem, Request
+from logboom.api.answers import Answer, Json, Request, opened
 from logboom.store import OpenStore
 
 __all__ = ["Stats"]
@@ -20,9 +20,7 @@ class Stats:
     async def stats(self, request: Request) -> Answer:
         """What the core has counted since the start of this worker."""
         request.parameters()
-        store = self._open_store.get_nowait()
-        if store is None:
-            raise Problem("starting", "the store is not open yet; try again")
+        store = opened(self._open_store)
         return Json(
             {
                 "version": _core.version(),

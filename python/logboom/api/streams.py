@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from logboom import _core
-from logboom.api.answers import Answer, Json, Problem, Request
+from logboom.api.answers import Answer, Json, Problem, Request, opened
 from logboom.store import OpenStore, Store
 from logboom.threads import Lane, run_in_core
 
@@ -33,9 +33,7 @@ class Streams:
         """One page, in the order of container ids."""
         parameters = request.parameters("after", "limit")
         limit = _parse_limit(parameters.get("limit"))
-        store = self._open_store.get_nowait()
-        if store is None:
-            raise Problem("starting", "the store is not open yet; try again")
+        store = opened(self._open_store)
         after = parameters.get("after", "")
         return Json(await run_in_core(Lane.READS, _list, store, after, limit))
 

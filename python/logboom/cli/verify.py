@@ -7,6 +7,7 @@ import click
 
 from logboom import _core
 from logboom.cli.store import data_option, find_data
+from logboom.telemetry import printable
 
 __all__ = ["DAMAGED", "MENDED", "UNKNOWN", "WELL", "check_store", "verify"]
 
@@ -57,8 +58,7 @@ def check_store(data: str, fifo_root: str, *, repair: bool) -> int:
 
 
 def _say(text: str, *, is_error: bool = False) -> None:
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    click.echo(shown[:LINE_LIMIT], err=is_error)
+    click.echo(printable(text)[:LINE_LIMIT], err=is_error)
 
 
 @click.command()

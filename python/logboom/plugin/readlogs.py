@@ -17,11 +17,12 @@ from typing import Final
 import trio
 
 from logboom import _core
-from logboom.asgi import Receive, Send, send_chunk, send_end, start_stream, wait_disconnected
+from logboom.asgi import Receive, Send, cancel_when_disconnected, send_chunk, send_end, start_stream
 from logboom.measures import Measures
 from logboom.plugin.documents import ReadLogs
 from logboom.store import OpenStore, Reader, Sent, Store
 from logboom.threads import Lane, run_in_core
+from logboom.until import seconds_to_wait
 
 __all__ = ["CHUNK_BYTES", "LogStreams", "gather_seconds"]
 
@@ -36,12 +37,6 @@ BUSY_GATHER_SECONDS: Final = 0.010
 """The same while lines come faster than ``BUSY_LINES_PER_SECOND``."""
 
 BUSY_LINES_PER_SECOND: Final = 10_000
-
-UNTIL_GRACE_SECONDS: Final = 0.25
-"""How long after ``until`` a follower still waits for entries of before: dockerd dates them before it writes them."""
-
-CLOCK_CHECK_SECONDS: Final = 5.0
-"""A follower with ``until`` looks at the clock at least so often, for a clock can be set."""
 
 CLIENT_TIMEOUT_S: Final = 30
 """After so long dockerd gives up every answer of a plugin that was enabled without ``--timeout 0``."""
@@ -176,7 +171,7 @@ class LogStreams:
         """Send all but the end; ``False`` when the caller hung up."""
         is_sent = False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when_disconnected, receive, nursery.cancel_scope)
+            nursery.start_soon(cancel_when_disconnected, receive, nursery.cancel_scope)
             with contextlib.suppress(ConnectionError):
                 await answer.send_all(reader, outlet, store)
                 is_sent = True
@@ -260,12 +255,9 @@ class _Answer:
     async def _wait_for_more(self, reader: Reader) -> bool:
         """Wait until there may be more; ``False``: nothing more will come."""
         while not self._is_ending:
-            seconds = math.inf
-            if self._ends_at_ns is not None:
-                seconds = (self._ends_at_ns - self._clock_ns()) / 1e9 + UNTIL_GRACE_SECONDS
-                if seconds <= 0:
-                    return False
-                seconds = min(seconds, CLOCK_CHECK_SECONDS)
+            seconds = seconds_to_wait(self._ends_at_ns, self._clock_ns())
+            if seconds <= 0:
+                return False
             with trio.move_on_after(seconds) as self._wait:
                 await trio.lowlevel.wait_readable(reader.fileno())
             if not self._wait.cancelled_caught:
@@ -312,8 +304,3 @@ async def _send_next(reader: Reader, outlet: trio.socket.SocketType) -> Sent:
         if sent is not None:
             return sent
         await trio.lowlevel.wait_writable(outlet)
-
-
-async def _cancel_when_disconnected(receive: Receive, cancel_scope: trio.CancelScope) -> None:
-    await wait_disconnected(receive)
-    cancel_scope.cancel()

@@ -16,12 +16,12 @@ from logboom.plugin.readlogs import (
     CLIENT_TIMEOUT_S,
     CLIENT_TIMEOUT_WITHIN_S,
     GATHER_SECONDS,
-    UNTIL_GRACE_SECONDS,
     LogStreams,
     gather_seconds,
 )
 from logboom.store import OpenStore
 from logboom.threads import Lane
+from logboom.until import UNTIL_GRACE_SECONDS
 from tests.support.fake_docker import Entry, FrameDecoder
 from tests.support.fake_store import FakeReader, FakeStore
 

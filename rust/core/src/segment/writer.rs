@@ -78,23 +78,13 @@ impl SegmentWriter {
     /// # Errors
     /// The disk refused.
     pub fn resume(disk: &dyn Disk, path: &Path, blocks: Vec<BlockPlace>) -> Result<Self> {
-        let file = disk
-            .open(path, OpenMode::Write)
-            .map_err(Error::io("open", path))?;
         let bytes = blocks.last().map_or(0, |block| block.offset + block.bytes);
+        let found = Self::take_up(disk, path, bytes, blocks, false)?;
+        let file = &found.file;
         if file.bytes().map_err(Error::io("stat", path))? != bytes {
             file.truncate(bytes).map_err(Error::io("truncate", path))?;
         }
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            bytes,
-            blocks,
-            synced: Synced::No,
-            // The worker that made it may have been killed before it synced the name.
-            is_named: false,
-            is_sealed: false,
-        })
+        Ok(found)
     }
 
     /// Takes up a sealed segment of so many bytes, which a worker that was killed may not have synced.
@@ -107,6 +97,16 @@ impl SegmentWriter {
         bytes: u64,
         blocks: Vec<BlockPlace>,
     ) -> Result<Self> {
+        Self::take_up(disk, path, bytes, blocks, true)
+    }
+
+    fn take_up(
+        disk: &dyn Disk,
+        path: &Path,
+        bytes: u64,
+        blocks: Vec<BlockPlace>,
+        is_sealed: bool,
+    ) -> Result<Self> {
         let file = disk
             .open(path, OpenMode::Write)
             .map_err(Error::io("open", path))?;
@@ -116,8 +116,9 @@ impl SegmentWriter {
             bytes,
             blocks,
             synced: Synced::No,
+            // The worker that made it may have been killed before it synced the name.
             is_named: false,
-            is_sealed: true,
+            is_sealed,
         })
     }
 

@@ -165,8 +165,7 @@ impl Stream {
         }
         opened.is_floor_due = is_after_power_cut || opened.sequence_floor > file.next_sequence;
         if opened.is_floor_due {
-            file.next_sequence = file.next_sequence.max(opened.sequence_floor);
-            file.power_cuts = self.boot.power_cuts;
+            self.raise_floor(&mut file, opened.sequence_floor);
             // A disk that refuses gets another chance before a number is given.
             opened.is_floor_due = file.write(&*self.disk, &self.folder).is_err();
         }
@@ -194,9 +193,15 @@ impl Stream {
     pub(super) fn read_facts(&self) -> container::ContainerFile {
         let mut file =
             container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
-        file.next_sequence = file.next_sequence.max(self.state().sequence_floor);
-        file.power_cuts = self.boot.power_cuts;
+        let floor = self.state().sequence_floor;
+        self.raise_floor(&mut file, floor);
         file
+    }
+
+    /// The facts say that no lower number is given any more, and that the stream was looked at since the last power cut.
+    fn raise_floor(&self, file: &mut container::ContainerFile, floor: u64) {
+        file.next_sequence = file.next_sequence.max(floor);
+        file.power_cuts = self.boot.power_cuts;
     }
 
     /// Writes down that no lower number is given any more.
