@@ -20,6 +20,7 @@ from tests.docker.support import (
     container_id,
     docker,
     inspect,
+    plugin_folder,
     stored_text,
     worker_pid,
 )
@@ -152,8 +153,14 @@ async def test_all_is_found_again_after_the_first_process_was_killed(
         await wait_counted(counters)
         supervisor, worker = engine.plugin_pids()
         os.kill(supervisor, signal.SIGKILL)
+        # The engine removes its folder when it hears that the process is gone, though it still lists the plugin as enabled.
+        # Disabled and enabled before that, it would find what is left of the old one in its way.
+        running = Path(
+            f"/proc/{engine.dockerd_pid}/root/run/docker/plugins", plugin_folder(engine).name
+        )
+        assert running.exists()
         with trio.fail_after(DEADLINE_S):
-            while Path(f"/proc/{worker}").exists():
+            while running.exists() or Path(f"/proc/{worker}").exists():
                 await trio.sleep(POLL_S)
         assert worker_pid(engine) is None
         await docker(engine, "plugin", "disable", "--force", ALIAS)
