@@ -6,7 +6,7 @@ mod support;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -25,10 +25,12 @@ struct Frost {
     is_frozen: Mutex<bool>,
     thawed: Condvar,
     waiting: AtomicU32,
+    slow_ms: AtomicU64,
 }
 
 impl Frost {
     fn wait(&self) {
+        thread::sleep(Duration::from_millis(self.slow_ms.load(Ordering::Relaxed)));
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let frozen = self.is_frozen.lock().unwrap();
         drop(self.thawed.wait_while(frozen, |frozen| *frozen).unwrap());
@@ -41,7 +43,7 @@ impl Frost {
     }
 }
 
-/// A file system that can be frozen: reading goes on, whatever changes something waits.
+/// A file system that can be frozen or slow: reading goes on, whatever changes something waits.
 #[derive(Clone, Debug, Default)]
 struct FrozenDisk(Arc<Frost>);
 
@@ -238,4 +240,41 @@ fn a_stream_is_found_while_the_disk_stalls_under_the_removal_of_another() {
     assert!(removal.join().unwrap().unwrap());
     assert_eq!(is_found, Ok(true));
     assert!(!host.stream_folder("web").exists());
+}
+
+/// dockerd kills a plugin ten seconds after it has told it to end, and the worker's Python has eight of them.
+#[test]
+fn many_streams_on_a_slow_disk_end_in_time_and_the_next_worker_goes_on_with_what_is_not_cut() {
+    let disk = FrozenDisk::default();
+    let mut host = Host::new();
+    host.core = None;
+    host.start_on(Arc::new(disk.clone()));
+    let names: Vec<String> = (0..100).map(|number| format!("web{number}")).collect();
+    let mut containers: Vec<_> = names.iter().map(|name| host.run(name)).collect();
+    for (container, name) in containers.iter_mut().zip(&names) {
+        container.print(&lines(name));
+    }
+    for name in &names {
+        assert!(host.read_all(name) == lines(name));
+    }
+
+    disk.0.slow_ms.store(20, Ordering::Relaxed);
+    let began = Instant::now();
+    host.core = None;
+    let seconds = began.elapsed().as_secs();
+    assert!((4..8).contains(&seconds), "{seconds} s");
+    let is_cut = |name: &String| {
+        list(&host.stream_folder(name))
+            .iter()
+            .any(|name| name.ends_with(".zst"))
+    };
+    let cut = names.iter().filter(|name| is_cut(name)).count();
+    assert!(0 < cut && cut < names.len(), "{cut} are cut");
+
+    host.start();
+    for (container, name) in containers.iter_mut().zip(&names) {
+        container.print(&lines("later"));
+        let all = [lines(name), lines("later")].concat();
+        assert!(host.read_all(name) == all, "{name}");
+    }
 }

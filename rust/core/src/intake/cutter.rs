@@ -26,6 +26,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// for a moment may come faster than the minute goes, and some of them may not be cut yet.
 const FORGET_ABOVE: usize = 500;
 
+/// LIMIT: with many busy streams the last round ends here. dockerd gives a plugin ten seconds to end, and kills it then.
+const LAST_ROUND: Duration = Duration::from_secs(4);
+
 /// What the cutter goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct CutterSettings {
@@ -193,11 +196,22 @@ impl CutterThread {
             }
             self.retain(&mut retention, now, &mut tools);
         }
-        // Last round: what is in memory of this thread must be on disk when the process ends.
-        for stream in self.store.loaded() {
-            self.cut(&stream, CutWhen::All, &mut tools);
-        }
+        self.cut_last(&mut tools);
         self.store.close();
+    }
+
+    /// Cuts all that there is, as far as time allows; the next worker goes on with the rest, which survives a power cut.
+    fn cut_last(&self, tools: &mut Tools) {
+        let began = Instant::now();
+        let mut streams = self.store.loaded();
+        streams.retain(|stream| {
+            let has_time = began.elapsed() < LAST_ROUND;
+            if has_time {
+                self.cut(stream, CutWhen::All, tools);
+            }
+            !has_time
+        });
+        self.count_error(&self.store.sync(&streams));
     }
 
     fn is_crowded(&self) -> bool {
@@ -208,11 +222,11 @@ impl CutterThread {
     fn wait(&self, ticked: Instant, is_busy: bool, is_crowded: bool) -> Next {
         let mut queue = self.queue();
         loop {
-            if let Some((stream, when)) = queue.due.pop_front() {
-                return Next::Cut(stream, when);
-            }
             if queue.is_shut_down {
                 return Next::End;
+            }
+            if let Some((stream, when)) = queue.due.pop_front() {
+                return Next::Cut(stream, when);
             }
             if is_busy || queue.limits.is_some() || queue.heeds_options || self.is_asked() {
                 return Next::LookAtTime;

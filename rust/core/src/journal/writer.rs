@@ -13,8 +13,8 @@ use crate::disk::{Disk, OpenMode, replace_file};
 use crate::error::{Error, Result};
 use crate::wire::DAMAGE_WINDOW_BYTES;
 
-/// Disk space is taken in steps of this size once a generation has used its first `QUIET_GENERATION_BYTES`.
-const BUSY_STEP_BYTES: u64 = 1 << 20;
+/// Disk space is doubled, beginning with `QUIET_GENERATION_BYTES`, but grows by no more than this at once.
+const MOST_STEP_BYTES: u64 = 1 << 20;
 
 /// Appends to one generation. Only the reactor has one.
 #[derive(Debug)]
@@ -92,8 +92,9 @@ impl JournalWriter {
         if self.bytes == self.reserved_bytes {
             may_grow()?;
             // ORDER: space before bytes; if the disk is full nothing has been taken from the FIFO.
-            file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, BUSY_STEP_BYTES)?;
-            self.reserved_bytes += BUSY_STEP_BYTES;
+            let step = self.reserved_bytes.min(MOST_STEP_BYTES);
+            file.reserve(HEADER_PAGE_BYTES as u64 + self.bytes, step)?;
+            self.reserved_bytes += step;
         }
         let most = usize::try_from(self.reserved_bytes - self.bytes).unwrap_or(usize::MAX);
         let taken = file.splice_from(pipe, HEADER_PAGE_BYTES as u64 + self.bytes, most)?;
