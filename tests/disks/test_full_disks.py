@@ -127,6 +127,36 @@ async def test_a_disk_that_is_full_of_journals_alone_gets_free_by_cutting_them(
         tell(sum(accounts[1:], accounts[0]).text)
 
 
+async def test_a_disk_that_a_foreign_file_has_filled_gets_room_from_old_logs(
+    ext4: Path, folder: Path, tell: Tell
+) -> None:
+    """Entries wait in their FIFOs until the oldest segments have gone, which is over before anything is dropped."""
+    with Worker(folder, {"LOGBOOM_MIN_FREE_BYTES": "2m"}) as worker, trio.fail_after(DEADLINE_S):
+        old = await start_printer(
+            worker.docker, 99, pad_bytes=PAD_BYTES, log_opts={"max-size": "1m", "max-file": "16"}
+        )
+        await old.print(14_000)
+        await old.container.stop()
+        streams = ext4 / "containers"
+        while list(streams.glob(f"{99:064x}/*.journal")):
+            await trio.sleep(POLL_S)
+        printers = await start_all(worker)
+        fill(ext4 / "foreign")
+        held = held_bytes(streams)
+        for printer in printers:
+            await printer.print(LINES)
+        for printer in printers:
+            await printer.wait_kept()
+        rest = await old.account_of_rest()
+        accounts = [await printer.settle() for printer in printers]
+        total = sum(accounts[1:], accounts[0])
+        tell(f"{total.text}; of {held / MIB:.0f} MiB {rest.first - 1} old entries are gone")
+        assert (rest.last, rest.dropped) == (old.printed, 0)
+        assert rest.first > 1
+        # The machine may be busy for longer than entries wait.
+        assert total.dropped < LINES
+
+
 async def test_without_any_inode_left(folder: Path, tell: Tell) -> None:
     data = folder / "data"
     few = ("-N", "128")
