@@ -1,5 +1,6 @@
 """What a worker holds, as the kernel counts it (proc(5))."""
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,10 +50,12 @@ def written_bytes(pid: int) -> int:
 def stored_bytes(data: Path, suffix: str) -> int:
     """The sizes of all segments, ``.zst``, or journals, ``.journal``, of a store."""
     total = 0
-    for path in data.glob(f"containers/*/*{suffix}"):
-        # One that is listed may be gone by now.
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size
+    # It passes over folders that go meanwhile.
+    for folder, _, names in os.walk(data / "containers"):
+        for name in names:
+            if name.endswith(suffix):
+                with suppress(FileNotFoundError):
+                    total += Path(folder, name).stat().st_size
     return total
 
 

@@ -26,6 +26,10 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// for a moment may come faster than the minute goes, and some of them may not be cut yet.
 const FORGET_ABOVE: usize = 500;
 
+/// How long a part of retention's work takes: a block that is due waits no longer. After more than that was spent on cutting
+/// it is as long, or a busy cutter would leave it no time, and the store would grow.
+const TURN: Duration = Duration::from_millis(10);
+
 /// LIMIT: with many busy streams the last round ends here. dockerd gives a plugin ten seconds to end, and kills it then.
 const LAST_ROUND: Duration = Duration::from_secs(4);
 
@@ -170,7 +174,9 @@ impl CutterThread {
         let mut retention = Retention::new(self.clock.now_ns(), ticked);
         loop {
             let is_crowded = crowded_at.is_some() || self.is_crowded();
-            match self.wait(ticked, retention.is_busy(), is_crowded) {
+            let next = self.wait(ticked, retention.is_busy(), is_crowded);
+            let woken = Instant::now();
+            match next {
                 Next::Cut(stream, when) => {
                     self.cut(&stream, when, &mut tools);
                     retention.note(&stream);
@@ -194,7 +200,7 @@ impl CutterThread {
                     self.store.forget_idle();
                 }
             }
-            self.retain(&mut retention, now, &mut tools);
+            self.retain(&mut retention, woken.elapsed(), &mut tools);
         }
         self.cut_last(&mut tools);
         self.store.close();
@@ -324,8 +330,10 @@ impl CutterThread {
         }
     }
 
-    /// Does a part of what the limits over all streams demand, so that no cut waits for the rest.
-    fn retain(&self, retention: &mut Retention, now: Instant, tools: &mut Tools) {
+    /// Does a part of what the limits over all streams demand, so that no cut waits for the rest. `worked` is what has been
+    /// cut for since the last part.
+    fn retain(&self, retention: &mut Retention, worked: Duration, tools: &mut Tools) {
+        let now = Instant::now();
         let mut queue = self.queue();
         let limits = queue.limits.take();
         let heeds_options = std::mem::take(&mut queue.heeds_options);
@@ -344,7 +352,8 @@ impl CutterThread {
             retention.look_at_all();
         }
         retention.plan(&self.store, self.clock.now_ns(), now, self.is_asked());
-        let result = retention.work(&self.store, self.clock.now_ns(), now, |stream| {
+        let until = now + worked.max(TURN);
+        let result = retention.work(&self.store, self.clock.now_ns(), until, |stream| {
             // What an ended stream has in its journal will not become more.
             let when = if stream.is_active() {
                 CutWhen::Full

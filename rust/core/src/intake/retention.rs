@@ -1,7 +1,7 @@
 //! Keeping the store within the limits over all streams, a part at a time.
 //!
 //! The cutter's thread does this between two cuts: it *plans* from the census, which is in memory, and then *works* on the
-//! plan for a few milliseconds a turn. What changes meanwhile is seen by the next plan.
+//! plan for a while. What changes meanwhile is seen by the next plan.
 //!
 //! Which stream gives is decided in `store/budget.rs`; `docs/retention.md` tells the whole.
 
@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::store::{Budget, Census, Held, PackedId, Scan, Store, StoreLimits};
 use crate::stream::Stream;
-
-/// How long a turn takes; a block that is due waits no longer.
-const TURN: Duration = Duration::from_millis(10);
 
 /// How often ages are looked at, by the store's clock.
 const AGE_EVERY_NS: u64 = 3_600_000_000_000;
@@ -303,7 +300,7 @@ impl Retention {
         sorted.into_iter().rev().map(|(_, id)| id.clone()).collect()
     }
 
-    /// Does a part of the plan. `cut` lets a stream heed its own limits.
+    /// Does a part of the plan, at least one step. `cut` lets a stream heed its own limits.
     ///
     /// # Errors
     /// What the disk refused, once all else is done.
@@ -311,10 +308,11 @@ impl Retention {
         &mut self,
         store: &Store,
         now_ns: i64,
-        now: Instant,
+        until: Instant,
         mut cut: impl FnMut(&Arc<Stream>),
     ) -> Result<()> {
         loop {
+            let now = Instant::now();
             let done = if self.is_scanned {
                 self.step(store, now_ns, now, &mut cut)
             } else {
@@ -326,7 +324,7 @@ impl Retention {
                 // What lies behind it is done all the same.
                 Err(error) => self.error = Some(error),
             }
-            if now.elapsed() >= TURN {
+            if Instant::now() >= until {
                 break;
             }
         }
@@ -335,7 +333,7 @@ impl Retention {
         }
         match self.error.take() {
             Some(error) => {
-                self.plan_at = now + HOLD_OFF;
+                self.plan_at = Instant::now() + HOLD_OFF;
                 Err(error)
             }
             None => Ok(()),
