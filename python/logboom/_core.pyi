@@ -170,6 +170,22 @@ class Store:
             StorageError: the store cannot be looked at.
         """
 
+    def remove(self, *, container_id: str) -> Literal["removed", "missing", "in-use"]:
+        """Remove a stream, unless a session runs in it. *May block.*
+
+        When it is said to be removed it is gone, after a power cut, too. Its sequence numbers do not come again; a reader goes on with
+        what it has open.
+
+        Returns:
+            ``"in-use"``: a session runs in it, or what it has cannot be compressed; nothing has gone. ``"missing"``: the store holds
+            nothing of this container.
+
+        Raises:
+            InvalidArgumentError: a bad ``container_id``.
+            StorageError: the disk refused.
+            ClosedError: the store has been closed.
+        """
+
     def view(self) -> StoreView:
         """The store's files, to list and describe streams beside the intake. *May block.*
 

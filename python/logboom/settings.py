@@ -21,7 +21,10 @@ from logboom.quantities import (
 )
 from logboom.telemetry import LEVELS
 
-__all__ = ["SETTINGS", "Setting", "Settings", "read_settings"]
+__all__ = ["SETTINGS", "SOCKET_FILE", "Setting", "Settings", "read_settings"]
+
+SOCKET_FILE: Final = "api.sock"
+"""The API's Unix socket in the data folder."""
 
 BLOCK_SECONDS_LIMIT: Final = 86_400
 """A quiet session's last lines reach a ``.zst`` file within a day at the latest."""

@@ -5,7 +5,7 @@ in its place.
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import trio
 
@@ -69,6 +69,10 @@ class Store(Protocol):
     ) -> Reader: ...
 
     def has_log(self, *, container_id: str) -> bool: ...  # noqa: D102
+
+    def remove(  # noqa: D102
+        self, *, container_id: str
+    ) -> Literal["removed", "missing", "in-use"]: ...
 
     def view(self) -> _core.StoreView: ...  # noqa: D102
 

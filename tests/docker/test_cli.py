@@ -130,6 +130,26 @@ def test_a_removed_container_is_listed_and_read_still(host: Host) -> None:
     assert host.run("logs", "gone").stdout == b"hi\n"
 
 
+def test_a_log_is_removed_and_that_of_a_container_that_runs_is_not(host: Host) -> None:
+    docker = host.engine.docker
+    docker("run", "--name=ended", "--log-driver=logboom", "bb", "echo", "hi")
+    docker("run", "--name=runs", "--detach", "--log-driver=logboom", "bb", "sleep", "1000")
+    try:
+        refused = host.run("rm", "ended")
+        assert refused.returncode == 1
+        assert b"--force" in refused.stderr
+        assert docker("logs", "ended").stdout == b"hi\n"
+        removed = host.run("rm", "--force", "ended", "runs")
+        assert removed.returncode == 1
+        assert removed.stdout.startswith(b"removed ended (")
+        assert b"Warning: runs" in removed.stderr
+        assert b"ended" not in host.run("ls").stdout.split()
+        # The container is still there; its log is not.
+        assert docker("logs", "ended").stdout == b""
+    finally:
+        docker("rm", "--force", "ended", "runs")
+
+
 def test_it_is_a_plugin_of_the_docker_client(host: Host) -> None:
     plugins = host.engine.home / "client" / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from logboom import _core
 from tests.support.fake_docker import Entry, encode_frame
@@ -186,6 +186,9 @@ class FakeStore:
     def has_log(self, *, container_id: str) -> bool:
         self.on_has_log()
         return container_id in self.entries
+
+    def remove(self, *, container_id: str) -> Literal["removed", "missing", "in-use"]:
+        raise NotImplementedError("the API is tested over the core")
 
     def view(self) -> _core.StoreView:
         raise NotImplementedError("the API is tested over the core")

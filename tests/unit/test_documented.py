@@ -264,9 +264,10 @@ def test_every_fault_and_every_warning_is_documented_and_no_other_is() -> None:
 
 
 def test_every_path_has_its_section_and_no_other_has() -> None:
-    documented = re.findall(r"^## `(/.*)`$", API_TEXT, re.MULTILINE)
+    documented = re.findall(r"^## `(?:([A-Z]+) )?(/.*)`$", API_TEXT, re.MULTILINE)
     source = (ROOT / "python/logboom/api/application.py").read_text()
-    assert documented == re.findall(r'Route\("([^"]+)"', source)
+    routes = re.findall(r'Route\("([^"]+)"(?:.*method="([A-Z]+)")?', source)
+    assert documented == [(method, path) for path, method in routes]
 
 
 def test_limits_of_the_api_are_those_in_the_code() -> None:

@@ -34,6 +34,7 @@ PROBLEMS: Final = {
     "stream-not-found": (404, "There is no such stream"),
     "method-not-allowed": (405, "This path has other methods"),
     "request-timeout": (408, "The request took too long to arrive"),
+    "stream-in-use": (409, "The stream is in use"),
     "body-too-large": (413, "The request's body is too long"),
     "internal": (500, "A mistake in Logboom"),
     "storage": (500, "The store cannot be read"),

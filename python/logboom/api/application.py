@@ -47,13 +47,15 @@ def make_doors(
         restart_count=_restart_count(os.environ),
         start_time_s=time.time(),
     )
+    streams = Streams(open_store)
     router = Router(
         (
             Route("/healthz", health.healthz, is_open=True),
             Route("/readyz", health.readyz, is_open=True),
             Route("/metrics", Metrics(families, engine_metrics).metrics, is_open=True),
             Route("/api/v1/stats", Stats(open_store).stats),
-            Route("/api/v1/streams", Streams(open_store).list),
+            Route("/api/v1/streams", streams.list),
+            Route("/api/v1/streams/{id}", streams.remove, method="DELETE"),
             Route("/api/v1/streams/{id}/entries", Entries(open_store, ending).entries),
         )
     )

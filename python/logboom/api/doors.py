@@ -19,6 +19,7 @@ from logboom.api.gate import Gate, read_token
 from logboom.api.router import Router
 from logboom.keeper import Keeper
 from logboom.server import Limits, Listening, Server, bind_unix, listen_tcp
+from logboom.settings import SOCKET_FILE
 from logboom.threads import Lane, run_in_core
 
 __all__ = [
@@ -32,8 +33,6 @@ __all__ = [
     "TcpDoor",
     "UnixDoor",
 ]
-
-SOCKET_FILE: Final = "api.sock"
 
 RETRY_SECONDS: Final = 30
 """How often a door is tried that cannot be opened: a disk is mended, an address becomes free."""

@@ -1,4 +1,4 @@
-"""Which streams there are, and what each holds."""
+"""Which streams there are, what each holds, and the end of one."""
 
 import json
 from datetime import UTC, datetime
@@ -18,9 +18,14 @@ PAGE_DEFAULT: Final = 100
 
 _SECOND_NS: Final = 10**9
 
+_IN_USE: Final = (
+    "its container runs, or the engine reads its log at this moment, or what it printed last cannot be compressed, of which"
+    " /readyz says why; nothing was removed"
+)
+
 
 class Streams:
-    """Answers ``/api/v1/streams``.
+    """Answers ``/api/v1/streams`` and ``/api/v1/streams/{id}``.
 
     Args:
         open_store: where the store will be.
@@ -36,6 +41,23 @@ class Streams:
         store = opened(self._open_store)
         after = parameters.get("after", "")
         return Json(await run_in_core(Lane.READS, _list, store, after, limit))
+
+    async def remove(self, request: Request) -> Answer:
+        """Remove one, unless its container runs or its log is being read by the engine."""
+        request.parameters()
+        container_id = request.path_parameters["id"]
+        store = opened(self._open_store)
+        try:
+            removed = await run_in_core(Lane.API, store.remove, container_id=container_id)
+        except _core.InvalidArgumentError as error:
+            raise Problem("bad-parameter", str(error)) from None
+        except _core.StorageError as error:
+            raise Problem("storage", str(error)) from None
+        if removed == "missing":
+            raise Problem("stream-not-found", f"nothing of {container_id!r} is in the store")
+        if removed == "in-use":
+            raise Problem("stream-in-use", _IN_USE)
+        return Json({"removed": container_id})
 
 
 def _parse_limit(text: str | None) -> int:

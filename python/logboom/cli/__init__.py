@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "logs": "logboom.cli.logs:logs",
     "export": "logboom.cli.export:export",
     "stats": "logboom.cli.stats:stats",
+    "rm": "logboom.cli.rm:rm",
     "serve": "logboom.cli.serve:serve",
     "verify": "logboom.cli.verify:verify",
 }

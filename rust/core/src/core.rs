@@ -19,8 +19,8 @@ use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::{Counters, Durations};
 use crate::store::{
-    Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records, record_folder,
-    remove_record, write_record,
+    Removal, Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records,
+    record_folder, remove_record, write_record,
 };
 use crate::stream::{
     GivenOptions, Options, Query, Reader, Session, SessionFacts, record_file_name,
@@ -312,6 +312,17 @@ impl Core {
     /// `InvalidArgument`, or what keeps the store from being looked at.
     pub fn has_log(&self, container_id: &str) -> Result<bool> {
         self.store.has_stream(container_id)
+    }
+
+    /// Removes a container's stream, unless a session runs in it. It is gone for good when this returns; its numbers do not come
+    /// again, and readers go on with what they have open.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `Closed`, or the disk refused.
+    pub fn remove(&self, container_id: &str) -> Result<Removal> {
+        self.check_open()?;
+        check_container_id(container_id)?;
+        self.intake.remove(container_id)
     }
 
     /// The store as its files are, for whoever lists and describes streams.

@@ -19,10 +19,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use logboom_core::clock::Clock;
 use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
-use logboom_core::store::{Store, StoreLimits};
+use logboom_core::store::{Removal, Store, StoreLimits};
 use logboom_core::stream::{Limits, Progress, Query};
 use logboom_core::sync_log::SyncWhen;
-use logboom_core::{Core, Settings};
+use logboom_core::{Core, Error, Settings};
 use mortal::MortalDisk;
 use support::{Host, Line, decode_frames, line, list, wait_readable};
 
@@ -440,6 +440,51 @@ fn numbers_do_not_come_again_whenever_a_worker_is_killed_while_it_removes() {
         // What was left of the removal is removed.
         host.wait_until(|_| list(&host.data().join("containers")) == ["web"], "");
     }
+}
+
+#[test]
+fn a_stream_goes_when_somebody_asks_for_it_and_none_that_is_in_use() {
+    let (mut host, _) = host();
+    let remove = |host: &Host, id| host.core().remove(id).unwrap();
+    assert_eq!(remove(&host, "web"), Removal::Missing);
+    print_segments(&mut host, "web", &[NOW_NS, NOW_NS + 1]);
+    print_segments(&mut host, "db", &[NOW_NS]);
+    wait_for_streams(&host, 2);
+    let mut container = host.run_with("web", small_segments());
+    assert_eq!(remove(&host, "web"), Removal::InUse);
+    assert_eq!(segments(&host, "web").len(), 2);
+    // Asked at once: what it printed last is not cut yet.
+    container.print(&[noise(NOW_NS, 7)]);
+    host.stop(&mut container);
+    assert_eq!(remove(&host, "web"), Removal::Removed);
+    assert_eq!(list(&host.data().join("containers")), ["db"]);
+    wait_for_streams(&host, 1);
+    assert_eq!(statistic(&host, "store_bytes"), held_bytes(&host));
+    assert_eq!(deleted_segments(&host), 0, "no limit has taken it");
+    assert_eq!(remove(&host, "web"), Removal::Missing);
+    print_segments(&mut host, "web", &[NOW_NS]);
+    assert_eq!(first_number(&host, "web"), 3);
+}
+
+#[test]
+fn a_container_that_has_printed_nothing_is_in_use_and_leaves_nothing_to_remove() {
+    let (mut host, _) = host();
+    let mut container = host.run("web");
+    assert_eq!(host.core().remove("web").unwrap(), Removal::InUse);
+    host.stop(&mut container);
+    host.wait_until(
+        |_| host.core().remove("web").unwrap() == Removal::Missing,
+        "web",
+    );
+}
+
+#[test]
+fn who_asks_a_closed_store_to_remove_something_is_told() {
+    let (mut host, _) = host();
+    print_segments(&mut host, "web", &[NOW_NS]);
+    host.core().close();
+    assert!(matches!(host.core().remove("web"), Err(Error::Closed)));
+    assert_eq!(segments(&host, "web").len(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logboom_core::clock::Clock;
 use logboom_core::stats::DURATION_BOUNDS;
-use logboom_core::store::StoreLimits;
+use logboom_core::store::{Removal, StoreLimits};
 use logboom_core::stream::{GivenOptions, Options, Query};
 use logboom_core::{Core, Settings};
 use pyo3::prelude::*;
@@ -128,6 +128,18 @@ impl Store {
     fn has_log(&self, py: Python<'_>, container_id: &str) -> PyResult<bool> {
         py.detach(|| self.0.has_log(container_id))
             .map_err(to_python)
+    }
+
+    #[pyo3(signature = (*, container_id))]
+    fn remove(&self, py: Python<'_>, container_id: &str) -> PyResult<&'static str> {
+        let removed = py
+            .detach(|| self.0.remove(container_id))
+            .map_err(to_python)?;
+        Ok(match removed {
+            Removal::Removed => "removed",
+            Removal::Missing => "missing",
+            Removal::InUse => "in-use",
+        })
     }
 
     fn view(&self, py: Python<'_>) -> PyResult<StoreView> {

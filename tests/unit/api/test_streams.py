@@ -176,6 +176,36 @@ async def test_what_cannot_be_answered_is_a_problem(
     assert problem_of(await client.get(f"/api/v1/streams/{path}")) == problem
 
 
+async def test_a_stream_is_removed_when_its_container_has_ended(
+    client: httpx.AsyncClient, docker: FakeDocker
+) -> None:
+    container = await docker.start_container("c1")
+    await log(container, entries(3))
+    in_use = await client.delete("/api/v1/streams/c1")
+    assert (in_use.status_code, problem_of(in_use)) == (409, "stream-in-use")
+    assert len(await get_lines(client, "c1/entries")) == 3
+    await container.stop()
+    removed = await client.delete("/api/v1/streams/c1")
+    assert (removed.status_code, removed.json()) == (200, {"removed": "c1"})
+    assert problem_of(await client.get("/api/v1/streams/c1/entries")) == "stream-not-found"
+    assert (await client.get("/api/v1/streams")).json()["streams"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [("c9", "stream-not-found"), ("-", "bad-parameter"), ("c9?force=true", "bad-parameter")],
+)
+async def test_a_stream_that_cannot_be_removed_is_a_problem(
+    client: httpx.AsyncClient, path: str, problem: str
+) -> None:
+    assert problem_of(await client.delete(f"/api/v1/streams/{path}")) == problem
+
+
+async def test_a_stream_has_the_methods_that_the_answer_names(client: httpx.AsyncClient) -> None:
+    refused = await client.get("/api/v1/streams/c1")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE")
+
+
 async def next_line(lines: AsyncIterator[str]) -> str:
     with trio.fail_after(10):
         return str(json.loads(await anext(lines))["line"])

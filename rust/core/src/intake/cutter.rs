@@ -2,15 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::retention::Retention;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::{Counters, add};
-use crate::store::{Store, StoreLimits};
+use crate::store::{Removal, Store, StoreLimits};
 use crate::stream::{CutWhen, Stream, Tools};
 
 /// Once a second: a busy stream's rest is cut, a stream that failed is tried again.
@@ -51,6 +52,8 @@ struct Queue {
     /// The options of streams may be others now: of those in memory, and of all the others, too.
     heeds_options: bool,
     looks_at_all: bool,
+    /// Streams that somebody wants to be removed, and where the answers go.
+    removals: VecDeque<(String, SyncSender<Result<Removal>>)>,
     is_shut_down: bool,
 }
 
@@ -161,8 +164,28 @@ impl CutterThread {
         self.rooms_asked.load(Ordering::Relaxed) > self.rooms_answered.load(Ordering::Relaxed)
     }
 
+    /// Removes an ended stream, and waits until that is done.
+    ///
+    /// # Errors
+    /// The store was closed, the disk refused, or the id cannot name a folder.
+    pub(super) fn remove(&self, container_id: &str) -> Result<Removal> {
+        let (done, answer) = sync_channel(1);
+        let mut queue = self.queue();
+        if queue.is_shut_down {
+            return Err(Error::Closed);
+        }
+        queue.removals.push_back((container_id.to_owned(), done));
+        drop(queue);
+        self.bell.notify_one();
+        answer.recv().unwrap_or(Err(Error::Closed))
+    }
+
     pub(super) fn shut_down(&self) {
-        self.queue().is_shut_down = true;
+        let mut queue = self.queue();
+        queue.is_shut_down = true;
+        // Whoever waits for one of them is told that the store is closed.
+        queue.removals.clear();
+        drop(queue);
         self.bell.notify_one();
     }
 
@@ -200,6 +223,7 @@ impl CutterThread {
                     self.store.forget_idle();
                 }
             }
+            self.remove_asked(&mut retention, &mut tools);
             self.retain(&mut retention, woken.elapsed(), &mut tools);
         }
         self.cut_last(&mut tools);
@@ -234,7 +258,11 @@ impl CutterThread {
             if let Some((stream, when)) = queue.due.pop_front() {
                 return Next::Cut(stream, when);
             }
-            if is_busy || queue.limits.is_some() || queue.heeds_options || self.is_asked() {
+            let is_wanted = queue.limits.is_some()
+                || queue.heeds_options
+                || !queue.removals.is_empty()
+                || self.is_asked();
+            if is_busy || is_wanted {
                 return Next::LookAtTime;
             }
             let until_tick = TICK.saturating_sub(ticked.elapsed());
@@ -328,6 +356,18 @@ impl CutterThread {
         if result.is_err() {
             add(&self.counters.storage_errors_total, 1);
         }
+    }
+
+    /// Removes one of the streams that somebody wants to be removed, so that no cut waits for the others.
+    fn remove_asked(&self, retention: &mut Retention, tools: &mut Tools) {
+        let Some((container_id, done)) = self.queue().removals.pop_front() else {
+            return;
+        };
+        let removed = retention.remove_asked(&self.store, &container_id, |stream| {
+            self.cut(stream, CutWhen::All, tools);
+        });
+        // Who has asked may have gone.
+        let _ = done.send(removed);
     }
 
     /// Does a part of what the limits over all streams demand, so that no cut waits for the rest. `worked` is what has been

@@ -37,7 +37,7 @@ use crate::disk::Stalls;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::stats::Counters;
-use crate::store::{Store, StoreLimits};
+use crate::store::{Removal, Store, StoreLimits};
 use crate::stream::{Session, Stream};
 use attached::Shared;
 use cutter::CutterThread;
@@ -206,6 +206,14 @@ impl Intake {
     /// Heeds other default options: in the streams that are in use at once, and in all others afterwards if `all` is set.
     pub fn heed_options(&self, all: bool) {
         self.cutter.heed_options(all);
+    }
+
+    /// Removes a stream, unless something runs in it. What its sessions had printed when this was called is in it, and goes, too.
+    ///
+    /// # Errors
+    /// The store was closed, the disk refused, or the id cannot name a folder.
+    pub fn remove(&self, container_id: &str) -> Result<Removal> {
+        self.cutter.remove(container_id)
     }
 
     /// Sends a command and waits until it is done; `None` when the reactor has ended.

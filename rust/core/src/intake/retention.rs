@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::store::{Budget, Census, Held, PackedId, Scan, Store, StoreLimits};
-use crate::stream::Stream;
+use crate::store::{Budget, Census, Held, PackedId, Removal, Scan, Store, StoreLimits};
+use crate::stream::{Footprint, Stream};
 
 /// How often ages are looked at, by the store's clock.
 const AGE_EVERY_NS: u64 = 3_600_000_000_000;
@@ -438,13 +438,47 @@ impl Retention {
         )
     }
 
-    /// Removes an ended stream; `false`: something runs in it after all.
+    /// Removes an ended stream because a limit demands it; `false`: something runs in it after all.
     fn remove(
         &mut self,
         store: &Store,
         stream: Arc<Stream>,
         cut: &mut impl FnMut(&Arc<Stream>),
     ) -> Result<bool> {
+        let removed = self.take_away(store, stream, cut)?;
+        if let Some(held) = removed {
+            self.deleted.segments += held.segment_count as u64;
+            self.deleted.bytes += held.bytes;
+        }
+        Ok(removed.is_some())
+    }
+
+    /// Removes an ended stream because somebody has asked for it.
+    ///
+    /// # Errors
+    /// The disk refused, or the id cannot name a folder.
+    pub(super) fn remove_asked(
+        &mut self,
+        store: &Store,
+        container_id: &str,
+        mut cut: impl FnMut(&Arc<Stream>),
+    ) -> Result<Removal> {
+        let stream = store.stream(container_id)?;
+        if !stream.is_active() && !store.has_stream(container_id)? {
+            store.forget_if_idle(stream);
+            return Ok(Removal::Missing);
+        }
+        let removed = self.take_away(store, stream, &mut cut)?;
+        Ok(removed.map_or(Removal::InUse, |_| Removal::Removed))
+    }
+
+    /// Removes an ended stream, and tells what it held; `None`: something runs in it after all.
+    fn take_away(
+        &mut self,
+        store: &Store,
+        stream: Arc<Stream>,
+        cut: &mut impl FnMut(&Arc<Stream>),
+    ) -> Result<Option<Footprint>> {
         stream.open()?;
         if !stream.is_active() && stream.next_sequence_at_rest().is_none() {
             // An earlier worker has left a journal.
@@ -453,12 +487,8 @@ impl Retention {
         let held = stream.footprint().unwrap_or_default();
         let removed = store.remove(&stream);
         self.note(&stream);
-        if matches!(removed, Ok(true)) {
-            self.deleted.segments += held.segment_count as u64;
-            self.deleted.bytes += held.bytes;
-        }
         store.forget_if_idle(stream);
-        removed
+        Ok(removed?.then_some(held))
     }
 
     /// Looks at the age of one stream.

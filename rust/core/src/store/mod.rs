@@ -38,6 +38,7 @@ pub use limits::StoreLimits;
 pub use record::{
     Records, new_session_id, read_records, record_folder, remove_record, write_record,
 };
+pub use removal::Removal;
 pub use verify::{Place, SetAside, repair, verify};
 pub use view::{Listed, StoreView};
 

@@ -22,6 +22,17 @@ use crate::stream::Stream;
 /// No container id begins so.
 const REMOVED_PREFIX: &str = ".removed-";
 
+/// What became of a stream that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone, and stays so after a power cut.
+    Removed,
+    /// There was none.
+    Missing,
+    /// A session runs in it, or what it has cannot be cut; nothing of it has gone.
+    InUse,
+}
+
 impl Store {
     /// Removes a stream in which nothing runs and nothing waits for the cutter, so that an id which comes again begins behind
     /// its numbers; `false`: something does.

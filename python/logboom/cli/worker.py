@@ -1,0 +1,76 @@
+"""What the worker alone can tell or do, asked of its API (``docs/api.md``)."""
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from logboom.settings import SOCKET_FILE
+
+__all__ = ["Reply", "WorkerGoneError", "ask", "stream_path"]
+
+TIMEOUT_S: Final = 60
+"""So long the worker may be silent. A large log is compressed before it is removed, and the disk may be slow."""
+
+
+class WorkerGoneError(Exception):
+    """Nobody answers at the API's socket; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The body as JSON, which all answers but the metrics are."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("logboom", timeout=TIMEOUT_S)
+        self._path = path
+
+    # typing.override is younger than Python 3.11
+    def connect(self) -> None:  # type: ignore[explicit-override]
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def stream_path(container_id: str) -> str:
+    """The path of a container's stream in the API."""
+    return f"/api/v1/streams/{quote(container_id, safe='')}"
+
+
+def ask(folder: str, method: str, path: str) -> Reply:
+    """Ask the worker of a store.
+
+    Args:
+        folder: where the store is.
+        method: of HTTP.
+        path: what is asked for, as it stands in a request.
+
+    Raises:
+        WorkerGoneError: nobody answers.
+    """
+    place = Path(folder, SOCKET_FILE)
+    connection = _Connection(place)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkerGoneError(f"no worker answers at {place}: {error}") from None
+    finally:
+        connection.close()
