@@ -9,15 +9,12 @@ import struct
 import subprocess
 import termios
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from engines.private import Engine
 from tests.docker.conftest import wait_until
-
-SCRIPT = Path(__file__).parents[2] / "packaging" / "logboom"
+from tests.docker.host import SCRIPT, TIMEOUT_S, Host
 
 PRINT = """
 for number in 1 2 3; do
@@ -27,48 +24,11 @@ echo; printf 'no newline\\r\\n'; sleep 0.02
 head -c 40000 /dev/zero | tr '\\0' x; echo end
 """
 
-TIMEOUT_S = 60
-
-
-@dataclass
-class Host:
-    """The engine's host: its mounts, without this test's own Python."""
-
-    engine: Engine
-    script: Path
-
-    def command(self, *words: str) -> list[str]:
-        return self.engine.command_inside(self.script, *words)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **self.engine.environment,
-            "LOGBOOM_EXEC_ROOT": str(self.engine.home / "exec"),
-            "PATH": f"{self.script.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
-        }
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self.command(*words),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=TIMEOUT_S,
-        )
-
 
 @pytest.fixture(scope="module")
 def host(engine: Engine) -> Host:
-    client = shutil.which("docker")
-    assert client is not None
-    folder = engine.home / "bin"
-    folder.mkdir()
-    shutil.copy(client, folder / "docker")
-    shutil.copy(SCRIPT, folder / "logboom")
     engine.docker("run", "--name=web", "--log-driver=logboom", "bb", "sh", "-c", PRINT)
-    return Host(engine, folder / "logboom")
+    return Host.of(engine)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +103,7 @@ def test_a_log_is_removed_and_that_of_a_container_that_runs_is_not(host: Host) -
         assert removed.returncode == 1
         assert removed.stdout.startswith(b"removed ended (")
         assert b"Warning: runs" in removed.stderr
-        assert b"ended" not in host.run("ls").stdout.split()
+        assert host.run("logs", "ended").returncode == 1
         # The container is still there; its log is not.
         assert docker("logs", "ended").stdout == b""
     finally:

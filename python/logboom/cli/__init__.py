@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "export": "logboom.cli.export:export",
     "stats": "logboom.cli.stats:stats",
     "rm": "logboom.cli.rm:rm",
+    "doctor": "logboom.cli.doctor:doctor",
     "serve": "logboom.cli.serve:serve",
     "verify": "logboom.cli.verify:verify",
 }
