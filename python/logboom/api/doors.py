@@ -140,7 +140,7 @@ def _describe(path: Path) -> bytes:
 
 
 class TcpDoor:
-    """An address of TCP, for who shows the token; with TLS where the data folder has a certificate.
+    """An address of TCP, for who shows the token and only reads; with TLS where the data folder has a certificate.
 
     Args:
         router: what is behind it.
@@ -162,7 +162,7 @@ class TcpDoor:
         token = await run_in_core(Lane.API, read_token, folder)
         tls = await run_in_core(Lane.API, _read_certificate, folder)
         listening = await listen_tcp(*self._address)
-        return Server(Gate(self._router, token), listening, LIMITS, tls)
+        return Server(Gate(self._router.reading_ones(), token), listening, LIMITS, tls)
 
 
 class MetricsDoor:

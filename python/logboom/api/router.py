@@ -55,6 +55,10 @@ class Router:
         """The same with nothing but what needs no token."""
         return Router(route for route in self._routes if route.is_open)
 
+    def reading_ones(self) -> "Router":
+        """The same with nothing that changes the store."""
+        return Router(route for route in self._routes if route.method == "GET")
+
     def is_open(self, path: str) -> bool:
         """Whether all that is at a path needs no token."""
         found = [route for route in self._routes if route.pattern.fullmatch(path)]

@@ -50,6 +50,7 @@ ROUTER = Router(
         Route("/open", answer, is_open=True),
         Route("/large", large, is_open=True),
         Route("/closed", answer),
+        Route("/closed", answer, method="DELETE"),
     )
 )
 
@@ -93,6 +94,7 @@ async def test_the_unix_socket_is_roots_and_asks_for_no_token(folder: Path) -> N
     async with opened(unix_door(folder)), unix_client(folder / SOCKET_FILE) as client:
         assert stat.S_IMODE((folder / SOCKET_FILE).stat().st_mode) == 0o600
         assert (await client.get("/closed")).json() == {"path": "/closed"}
+        assert (await client.delete("/closed")).status_code == 200
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not (folder / SOCKET_FILE).exists()
 
@@ -208,6 +210,9 @@ async def test_over_tcp_a_token_is_needed_but_for_what_is_open(
         for scheme in ("Bearer", "bearer"):
             header = {"authorization": f"{scheme} {token}"}
             assert (await client.get("/closed", headers=header)).status_code == 200
+        # A token opens nothing that changes the store.
+        refused = await client.delete("/closed", headers=header)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
 
 
 def test_a_token_is_made_once_and_an_operators_own_is_taken(folder: Path) -> None:
