@@ -1,3 +1,7 @@
+import math
+import re
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -5,6 +9,7 @@ from logboom.errors import ValueSyntaxError
 from logboom.quantities import (
     COUNT_LIMIT,
     DURATION_LIMIT_S,
+    LENGTH_LIMIT,
     SIZE_LIMIT_BYTES,
     parse_boolean,
     parse_count,
@@ -182,3 +187,60 @@ def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
 @given(st.integers(1, SIZE_LIMIT_BYTES))
 def test_a_plain_number_is_itself(number: int) -> None:
     assert parse_size_bytes(str(number)) == number
+
+
+numerals = st.from_regex(r"[0-9]{1,18}(\.[0-9]{0,6})?|\.[0-9]{1,6}", fullmatch=True)
+
+
+def exact(numeral: str) -> Fraction:
+    return Fraction(f"0{numeral}0" if "." in numeral else numeral)
+
+
+def docker_size_bytes(text: str) -> int | None:
+    """``FromHumanSize`` of docker/go-units, step by step, for numbers without sign and exponent; ``None``: it is none."""
+    last = max(text.rfind(character) for character in "0123456789. ")
+    if last < 0:
+        return None
+    number, suffix = text[: last + 1].removesuffix(" "), text[last + 1 :].lower()
+    if not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", number):
+        return None
+    powers = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+    if suffix not in {"", "b", *(power + end for power in powers for end in ("", "b", "ib"))}:
+        return None
+    return int(exact(number) * 1000 ** powers.get(suffix[:1], 0))
+
+
+@given(
+    st.text(alphabet="0123456789. kKmMgGtTpPiIbB-+_e", max_size=10)
+    | st.tuples(
+        numerals,
+        st.sampled_from(["", " ", "  "]),
+        st.text(alphabet="kKmMgGtTpPiIbB", max_size=4),
+    ).map("".join)
+)
+def test_a_size_is_dockers(text: str) -> None:
+    size_bytes = docker_size_bytes(text)
+    if size_bytes is not None and 1 <= size_bytes <= SIZE_LIMIT_BYTES:
+        assert parse_size_bytes(text) == size_bytes
+    else:
+        with pytest.raises(ValueSyntaxError):
+            parse_size_bytes(text)
+
+
+@given(
+    st.lists(
+        st.tuples(numerals, st.sampled_from(["ns", "us", "µs", "ms", "s", "m", "h", "d", "w"])),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[str, str]]) -> None:
+    text = "".join(number + unit for number, unit in parts)
+    factors_ns = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+    factors_ns |= {"h": 3600 * 10**9, "d": 86_400 * 10**9, "w": 604_800 * 10**9}
+    duration_s = sum(exact(number) * factors_ns[unit] for number, unit in parts) / 10**9
+    if len(text) <= LENGTH_LIMIT and 1 <= duration_s <= DURATION_LIMIT_S:
+        assert parse_duration_s(text) == math.ceil(duration_s)
+    else:
+        with pytest.raises(ValueSyntaxError):
+            parse_duration_s(text)

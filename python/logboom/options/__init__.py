@@ -15,7 +15,7 @@ from logboom.quantities import (
     parse_unlimited_size_bytes,
 )
 
-__all__ = ["DOCKERD_OPTIONS", "OPTIONS", "StreamOptions", "parse_options"]
+__all__ = ["DOCKERD_OPTIONS", "OPTIONS", "UNKNOWN_LIMIT", "StreamOptions", "parse_options"]
 
 DOCKERD_OPTIONS: Final = (
     "mode",
@@ -26,6 +26,10 @@ DOCKERD_OPTIONS: Final = (
     "cache-compress",
 )
 """What dockerd itself reads from the same map, checks and obeys; nothing here does."""
+
+UNKNOWN_LIMIT: Final = 16
+"""Unknown options of one container that are told by name, of the others only how many: each takes a moment to word, and a
+request has room for hundreds of thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +72,11 @@ def parse_options(log_opts: Mapping[str, str]) -> tuple[StreamOptions, list[str]
     """Read a container's options.
 
     Returns:
-        the options without those that are mistaken, and a sentence for every mistake.
+        the options without those that are mistaken, and a sentence for every mistake, up to ``UNKNOWN_LIMIT``.
     """
     values: dict[str, Any] = {}
     mistakes: list[str] = []
+    unknown: list[str] = []
     for key, text in log_opts.items():
         if key in OPTIONS:
             try:
@@ -79,7 +84,10 @@ def parse_options(log_opts: Mapping[str, str]) -> tuple[StreamOptions, list[str]
             except ValueSyntaxError as error:
                 mistakes.append(f"log-opt {key}: {error}")
         elif key not in DOCKERD_OPTIONS:
-            mistakes.append(_unknown(key))
+            unknown.append(key)
+    mistakes += map(_unknown, unknown[:UNKNOWN_LIMIT])
+    if len(unknown) > UNKNOWN_LIMIT:
+        mistakes.append(f"{len(unknown) - UNKNOWN_LIMIT} more are unknown")
     return StreamOptions(
         given={name: values[key] for key, name in _KEEPING.items() if key in values},
         attributes=AttributeChoice(

@@ -28,6 +28,7 @@ from logboom.measures import Measures
 from logboom.plugin.documents import parse_read_logs, parse_start_logging, parse_stop_logging
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.sessions import Sessions
+from logboom.threads import Lane, run_in_core
 
 __all__ = ["PluginRpc"]
 
@@ -41,7 +42,10 @@ _PATH_SHOWN_LIMIT: Final = 128
 
 
 class PluginRpc:
-    """The ASGI application that dockerd talks to."""
+    """The ASGI application that dockerd talks to.
+
+    Documents are parsed in the lanes of their calls: one of the largest size takes seconds.
+    """
 
     def __init__(
         self,
@@ -102,7 +106,7 @@ class PluginRpc:
             )
         try:
             if call is None:
-                request = parse_read_logs(body)
+                request = await run_in_core(Lane.READS, parse_read_logs, body)
                 await self._streams.answer(request, socket_of(scope), receive, outcome.send)
             else:
                 document = await call(body)
@@ -123,7 +127,8 @@ class PluginRpc:
 
     async def _start_logging(self, body: bytes) -> _Document:
         try:
-            await self._sessions.start(parse_start_logging(body))
+            request = await run_in_core(Lane.SESSIONS, parse_start_logging, body)
+            await self._sessions.start(request)
         except (OptionError, _core.SessionExistsError, _core.StorageError) as error:
             return {"Err": f"logboom: {error}"}
         return _NO_ERROR
@@ -134,7 +139,8 @@ class PluginRpc:
             # it closes the FIFO, and that ends the session just as well.
             await self._sessions.stop_unknown()
             return {}
-        await self._sessions.stop(parse_stop_logging(body))
+        request = await run_in_core(Lane.SESSIONS, parse_stop_logging, body)
+        await self._sessions.stop(request)
         return _NO_ERROR
 
     async def _start_metrics(self, _body: bytes) -> _Document:

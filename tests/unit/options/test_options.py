@@ -4,6 +4,7 @@ from hypothesis import given, strategies as st
 from logboom.options import (
     DOCKERD_OPTIONS,
     OPTIONS,
+    UNKNOWN_LIMIT,
     StreamOptions,
     parse_options,
 )
@@ -74,6 +75,15 @@ def test_an_unknown_option_is_a_mistake_that_names_the_nearest(mistaken: str, ne
 def test_an_option_that_resembles_none_is_told_all_of_them() -> None:
     (mistake,) = mistakes_of({"zzz": "1"})
     assert all(option in mistake for option in OPTIONS)
+
+
+def test_more_unknown_options_than_anybody_reads_are_counted() -> None:
+    """Each sentence takes a moment, and they were worded on the event loop: for half a minute, when a request was full of them."""
+    names = [f"zzz{number}" for number in range(600_000)]
+    assert len(mistakes_of(dict.fromkeys(names[:UNKNOWN_LIMIT], ""))) == UNKNOWN_LIMIT
+    *told, rest = mistakes_of(dict.fromkeys(names, ""))
+    assert [mistake.split("'")[1] for mistake in told] == names[:UNKNOWN_LIMIT]
+    assert rest == f"{600_000 - UNKNOWN_LIMIT} more are unknown"
 
 
 def test_all_mistakes_are_told_at_once_and_the_rest_is_used() -> None:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -142,3 +144,60 @@ def test_any_template_renders_or_is_refused(template: str) -> None:
 @given(st.text(max_size=100).filter(lambda text: "{{" not in text))
 def test_text_without_braces_is_itself(text: str) -> None:
     assert render(text) == text
+
+
+Valued = tuple[str, str]
+"""What stands in a template, and what it gives."""
+
+spaces = st.sampled_from([" ", "\n\t", "  "])
+operands = st.one_of(
+    st.sampled_from(METHODS).map(lambda method: (f".{method}", VALUES[method])),
+    st.text(alphabet='aZ9 .{}|é😀\\"\n', max_size=8).map(
+        # Of JSON's escapes these are Go's, too.
+        lambda text: (json.dumps(text, ensure_ascii=False), text)
+    ),
+    st.text(alphabet='aZ9 .{}|é\\"\n', max_size=8).map(lambda text: (f"`{text}`", text)),
+)
+
+
+def commands(inner: st.SearchStrategy[Valued]) -> st.SearchStrategy[Valued]:
+    """Functions of values, as calls in parentheses or behind a pipe."""
+    counts = st.integers(0, 9)
+
+    def call(name: str, piped: bool, space: str, argument: Valued, value: str) -> Valued:
+        source = argument[0]
+        text = f"{source}{space}|{space}{name}" if piped else f"{name}{space}{source}"
+        return f"({text})", value
+
+    def simple(name: str, piped: bool, space: str, argument: Valued) -> Valued:
+        value = argument[1].upper() if name == "upper" else argument[1].lower()
+        return call(name, piped, space, argument, value)
+
+    def pad(argument: Valued, before: int, after: int) -> Valued:
+        source, value = argument
+        padded = f"{' ' * before}{value}{' ' * after}" if value else ""
+        return f"(pad {source} {before} {after})", padded
+
+    def join(argument: Valued, separator: str, other: str) -> Valued:
+        source, value = argument
+        return (
+            f'(join (split {source} "{separator}") "{other}")',
+            value.replace(separator, other),
+        )
+
+    return st.one_of(
+        st.builds(simple, st.sampled_from(["upper", "lower"]), st.booleans(), spaces, inner),
+        st.builds(pad, inner, counts, counts),
+        st.builds(join, inner, st.sampled_from(["a", "/", "_"]), st.sampled_from(["", "+"])),
+    )
+
+
+@given(
+    st.recursive(operands, commands, max_leaves=6), spaces, st.text(alphabet="ab }.", max_size=9)
+)
+def test_a_template_of_the_grammar_gives_what_its_parts_give(
+    valued: Valued, space: str, text: str
+) -> None:
+    source, value = valued
+    assert render(f"{text}{{{{{space}{source}{space}}}}}{text}") == f"{text}{value}{text}"
+    assert render(f"{text}{{{{- {source} -}}}}{text}") == f"{text.rstrip()}{value}{text.lstrip()}"

@@ -1,11 +1,15 @@
 import json
 import logging
+import threading
+from typing import NoReturn
 
 import pytest
 import trio
 
 from logboom import _core
 from logboom.asgi import BODY_LIMIT_BYTES
+from logboom.errors import RequestError
+from logboom.plugin import rpc
 from tests.support.fake_docker import Entry, FakeDocker, HttpConnection, container_info
 from tests.support.fake_store import FakeStore
 
@@ -163,6 +167,30 @@ async def test_a_body_at_the_limit_is_taken_and_beyond_it_refused(
     answer = await docker.call("/LogDriver.StartLogging", body=head + filler + b'x"}')
     assert answer.status == 413
     assert str(BODY_LIMIT_BYTES) in answer.error
+
+
+@pytest.mark.parametrize("name", ["start_logging", "stop_logging", "read_logs"])
+async def test_a_body_that_takes_long_to_read_keeps_no_other_call_waiting(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """One of the largest size was read on the event loop, and a loop that hangs for 10 s is ended by the watchdog."""
+    begun, other_is_answered = threading.Event(), threading.Event()
+
+    def read(_body: bytes) -> NoReturn:
+        begun.set()
+        waited = other_is_answered.wait(timeout=10)
+        raise RequestError(400, "it was slow" if waited else "nobody was answered meanwhile")
+
+    async def call_slowly() -> None:
+        call = name.title().replace("_", "")
+        assert "it was slow" in (await docker.call(f"/LogDriver.{call}", {"File": "/f"})).error
+
+    monkeypatch.setattr(rpc, f"parse_{name}", read)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call_slowly)
+        await trio.to_thread.run_sync(begun.wait)
+        assert (await docker.call("/LogDriver.Capabilities")).status == 200
+        other_is_answered.set()
 
 
 async def test_a_mistaken_option_refuses_the_start_with_a_sentence_for_the_user(
