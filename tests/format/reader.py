@@ -565,8 +565,11 @@ class LastBlock:
 def _removed_block(folder: Path) -> LastBlock | None:
     """The newest block of a stream whose last segment was removed."""
     try:
-        facts = json.loads((folder / "container.json").read_bytes())
+        content = (folder / "container.json").read_bytes()
+        facts = json.loads(content)
     except (FileNotFoundError, ValueError):
+        return None
+    if not content.endswith(b"]}") and facts.get("crc32c") != crc32c(content.rpartition(b",")[0]):
         return None
     block = facts.get("last_block")
     if block is None:

@@ -21,6 +21,10 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 
 const FORMAT: u32 = 1;
 
+/// The last member: a checksum of all bytes before it. A changed byte in the name of an option, or in its value, is JSON as well,
+/// and by other limits than were asked for entries would be deleted.
+const CRC_MEMBER: &[u8] = b",\"crc32c\":";
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ContainerFile {
     format: u32,
@@ -47,7 +51,7 @@ impl ContainerFile {
         let content = read_file(disk, &folder.join(FILE_NAME), MAX_FILE_BYTES);
         let is_missing = matches!(content, Ok(None));
         let read = content.ok().flatten();
-        let read = read.and_then(|content| serde_json::from_slice(&content).ok());
+        let read = read.and_then(|content| Self::decode(&content).ok());
         read.unwrap_or_else(|| Self {
             format: FORMAT,
             container_id: container_id.to_owned(),
@@ -68,11 +72,31 @@ impl ContainerFile {
         let Some(content) = content else {
             return Ok(false);
         };
-        serde_json::from_slice::<Self>(&content)
+        Self::decode(&content)
             .map(|_| true)
-            .map_err(|error| {
-                Error::corrupt(path, 0, format!("it is not what was written: {error}"))
-            })
+            .map_err(|why| Error::corrupt(path, 0, format!("it is not what was written: {why}")))
+    }
+
+    fn decode(content: &[u8]) -> std::result::Result<Self, String> {
+        // What earlier versions wrote ends with its sessions.
+        if !content.ends_with(b"]}") {
+            let sum_at = content.iter().rposition(|&byte| byte == b',');
+            let (summed, member) = content.split_at(sum_at.unwrap_or(0));
+            if member != crc_member(summed) {
+                return Err("its checksum is another".to_owned());
+            }
+        }
+        serde_json::from_slice(content).map_err(|error| error.to_string())
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        let mut content =
+            serde_json::to_vec(self).map_err(|error| Error::invalid("facts", error.to_string()))?;
+        // The brace at its end comes again behind the checksum.
+        content.pop();
+        let member = crc_member(&content);
+        content.extend_from_slice(&member);
+        Ok(content)
     }
 
     /// Adds a session; `false`: it is there.
@@ -96,8 +120,15 @@ impl ContainerFile {
             // For a person to look at. What cannot be kept is no reason to go without facts.
             let _ = disk.rename(&path, &path.with_extension("unreadable"));
         }
-        let content =
-            serde_json::to_vec(self).map_err(|error| Error::invalid("facts", error.to_string()))?;
-        replace_file(disk, &path, &content, true).map_err(Error::io("write", &path))
+        replace_file(disk, &path, &self.encode()?, true).map_err(Error::io("write", &path))
     }
+}
+
+/// The last member of a file, with the end of the object.
+fn crc_member(summed: &[u8]) -> Vec<u8> {
+    [
+        CRC_MEMBER,
+        format!("{}}}", crc32c::crc32c(summed)).as_bytes(),
+    ]
+    .concat()
 }
