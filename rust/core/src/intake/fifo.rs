@@ -15,13 +15,15 @@ use crate::error::{Error, Result};
 /// dockerd holds it open for reading and writing, so it never sees a broken pipe while nobody reads here.
 ///
 /// # Errors
-/// It is not there, or no FIFO.
+/// It is not there, or no FIFO; or no file descriptor is left, which is not the caller's mistake.
 pub fn open_fifo(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let refused =
         |why: &dyn std::fmt::Display| Error::invalid("File", format!("{}: {why}", path.display()));
-    let fifo =
-        open(path, flags, Mode::empty()).map_err(|errno| refused(&io::Error::from(errno)))?;
+    let fifo = open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::MFILE | Errno::NFILE => Error::io("open", path)(errno.into()),
+        _ => refused(&io::Error::from(errno)),
+    })?;
     let stat = fstat(&fifo).map_err(|errno| refused(&io::Error::from(errno)))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => Ok(fifo),
