@@ -6,7 +6,6 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use logboom_core::block::{Block, BlockBuilder, Encoder, Origin};
-use logboom_core::disk::{Disk, OpenMode};
 use logboom_core::segment::{BlockPlace, Rest, SegmentReader, SegmentWriter};
 use logboom_core::wire::Entry;
 use logboom_fuzz::{Kept, MemoryDisk, put};
@@ -61,8 +60,9 @@ fn contents(disk: &MemoryDisk) -> (SegmentReader, Vec<BlockPlace>, Rest) {
     (reader, contents.blocks, contents.rest)
 }
 
-fn check(disk: &MemoryDisk, written: &Written) {
-    let (reader, blocks, _) = contents(disk);
+fn check(content: &[u8], written: &Written) {
+    let disk = MemoryDisk::with_file(Path::new(PATH), content);
+    let (reader, blocks, _) = contents(&disk);
     let (mut stored, mut block) = (Vec::new(), Block::default());
     for place in &blocks {
         if reader.read_block(place, &mut stored, &mut block).is_err() {
@@ -76,41 +76,53 @@ fn check(disk: &MemoryDisk, written: &Written) {
     }
 }
 
-fuzz_target!(|input: &[u8]| {
-    let Some((&first, edits)) = input.split_first() else {
-        return;
-    };
+/// A sealed segment that was checked: its bytes, where its index begins, and what is in it.
+struct Sealed {
+    content: Vec<u8>,
+    index_at: usize,
+    written: Written,
+}
+
+fn seal(blocks: usize) -> Sealed {
     let disk = MemoryDisk::default();
-    let written = write(&disk, usize::from(first % 4) + 1);
+    let written = write(&disk, blocks);
     let (_, indexed, rest) = contents(&disk);
     assert!(rest == Rest::Index && indexed.len() == written.len());
-    let file = disk
-        .open(Path::new(PATH), OpenMode::Write)
-        .expect("the file is there");
-    let length = file.bytes().expect("the disk does not fail");
-    let mut content = vec![0; usize::try_from(length).expect("it is small")];
-    file.read_exact_at(&mut content, 0)
-        .expect("the disk does not fail");
-    let index_bytes = 8 + 56 * written.len() + 24;
-    let at = content.len() - index_bytes;
+    let content = disk.get(Path::new(PATH)).expect("it was written");
+    let index_at = content.len() - (8 + 56 * written.len() + 24);
 
     // Without its index, a walk finds the same.
-    file.truncate(at as u64).expect("the disk does not fail");
+    disk.put(Path::new(PATH), &content[..index_at]);
     assert_eq!(contents(&disk).1, indexed);
+    Sealed {
+        content,
+        index_at,
+        written,
+    }
+}
 
+thread_local! {
+    /// Of one block and of more. They are always the same, and take longer to make than to be read.
+    static SEALED: Vec<Sealed> = (1..=4).map(seal).collect();
+}
+
+fn check_changed(sealed: &Sealed, edits: &[u8]) {
+    let mut content = sealed.content.clone();
     for edit in edits.chunks_exact(3) {
         // From the end, so that small numbers hit the index.
         let back = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % content.len();
         let place = content.len() - 1 - back;
         content[place] = edit[2];
     }
-    file.write_all_at(&content, 0)
-        .expect("the disk does not fail");
-    check(&disk, &written);
-    let crc = crc32c::crc32c(&content[at..content.len() - 12]);
+    check(&content, &sealed.written);
     let crc_at = content.len() - 12;
+    let crc = crc32c::crc32c(&content[sealed.index_at..crc_at]);
     put(&mut content, crc_at, crc);
-    file.write_all_at(&content, 0)
-        .expect("the disk does not fail");
-    check(&disk, &written);
+    check(&content, &sealed.written);
+}
+
+fuzz_target!(|input: &[u8]| {
+    if let Some((&first, edits)) = input.split_first() {
+        SEALED.with(|sealed| check_changed(&sealed[usize::from(first) % sealed.len()], edits));
+    }
 });

@@ -9,7 +9,8 @@
     reason = "each test uses a part, and may panic"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ type Content = Arc<Mutex<Vec<u8>>>;
 /// The disk.
 #[derive(Debug, Default)]
 pub struct MemoryDisk {
-    files: Mutex<BTreeMap<PathBuf, Content>>,
+    /// By the bytes of their paths: the fuzz targets do little else than to look them up.
+    files: Mutex<HashMap<OsString, Content>>,
     folders: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -45,24 +47,26 @@ impl MemoryDisk {
     /// A file is there, whatever was before.
     pub fn put(&self, path: &Path, content: &[u8]) {
         let content = Arc::new(Mutex::new(content.to_vec()));
-        self.files().insert(path.to_owned(), content);
+        self.files().insert(path.into(), content);
     }
 
-    /// All files that there are.
+    /// All files that there are, in order.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.files().keys().cloned().collect()
+        let mut paths: Vec<PathBuf> = self.files().keys().map(PathBuf::from).collect();
+        paths.sort_unstable();
+        paths
     }
 
     /// What a file holds.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<Vec<u8>> {
-        let content = self.files().get(path).cloned()?;
+        let content = self.files().get(path.as_os_str()).cloned()?;
         let bytes = content.lock().unwrap().clone();
         Some(bytes)
     }
 
-    fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Content>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<OsString, Content>> {
         self.files.lock().expect("nothing goes on after a panic")
     }
 
@@ -74,10 +78,10 @@ impl MemoryDisk {
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
         let mut files = self.files();
-        let content = match (files.get(path), mode) {
+        let content = match (files.get(path.as_os_str()), mode) {
             (Some(_), OpenMode::Create) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(content), _) => Arc::clone(content),
-            (None, OpenMode::Create) => Arc::clone(files.entry(path.to_owned()).or_default()),
+            (None, OpenMode::Create) => Arc::clone(files.entry(path.into()).or_default()),
             (None, _) => return Err(missing()),
         };
         Ok(Box::new(MemoryFile(content)))
@@ -91,7 +95,7 @@ impl Disk for MemoryDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
         let mut listed = BTreeMap::new();
         for (file, content) in self.files().iter() {
-            let Ok(below) = file.strip_prefix(path) else {
+            let Ok(below) = Path::new(file).strip_prefix(path) else {
                 continue;
             };
             let mut parts = below.iter();
@@ -121,13 +125,16 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = self.files();
-        let content = files.remove(from).ok_or_else(missing)?;
-        files.insert(to.to_owned(), content);
+        let content = files.remove(from.as_os_str()).ok_or_else(missing)?;
+        files.insert(to.into(), content);
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.files().remove(path).map(drop).ok_or_else(missing)
+        self.files()
+            .remove(path.as_os_str())
+            .map(drop)
+            .ok_or_else(missing)
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
