@@ -140,8 +140,8 @@ def make(wheel: Path, init: Path, manifest: Path, out: Path, architecture: str) 
         subprocess.CalledProcessError: pip failed, or the service cannot be imported in the result.
     """
     started = time.monotonic()
-    constraints = Path(__file__).with_name("constraints.txt")
-    inputs = _digest(wheel, init, manifest, constraints, Path(__file__))
+    requirements = Path(__file__).with_name("requirements.txt")
+    inputs = _digest(wheel, init, manifest, requirements, Path(__file__))
     stamp = out.with_name(out.name + ".stamp")
     if out.exists() and stamp.exists() and stamp.read_text().startswith(inputs):
         print(f"{out} is up to date: {stamp.read_text().partition(' ')[2]}")
@@ -153,7 +153,7 @@ def make(wheel: Path, init: Path, manifest: Path, out: Path, architecture: str) 
     subprocess.run(
         ["cp", "--archive", "--reflink=auto", base(out.parent, architecture), root], check=True
     )
-    install_python_packages(root, wheel, constraints, architecture)
+    install_python_packages(root, wheel, requirements, architecture)
     shutil.copy(init, root / "usr/bin/logboom-init")
     (root / "usr/bin/logboom-init").chmod(0o755)
     with emulator(root, architecture):
@@ -249,21 +249,21 @@ def emulator(root: Path, architecture: str) -> Iterator[None]:
     inside.unlink()
 
 
-def install_python_packages(root: Path, wheel: Path, constraints: Path, architecture: str) -> None:
-    """Install the wheel and what it depends on, for the Python in ``root``."""
+def install_python_packages(root: Path, wheel: Path, requirements: Path, architecture: str) -> None:
+    """Install what the wheel depends on, each file by its hash, and the wheel, for the Python in ``root``."""
     machine = WHEEL_PLATFORMS[architecture]
+    packages = root / "usr/lib/python3/dist-packages"
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *("--root-user-action=ignore", "--no-compile", "--only-binary=:all:"),
+        *("--root-user-action=ignore", "--no-compile", "--only-binary=:all:", "--no-deps"),
         f"--python-version={standard_library(root).name.removeprefix('python')}",
         *(f"--platform={version}_{machine}" for version in MANYLINUX),
-        f"--constraint={constraints}",
-        f"--target={root}/usr/lib/python3/dist-packages",
-        str(wheel),
+        f"--target={packages}",
     ]
-    subprocess.run(command, check=True)
-    # Commands for a shell, and there is none.
-    _remove(root / "usr/lib/python3/dist-packages/bin")
+    for wanted in (["--require-hashes", f"--requirement={requirements}"], [str(wheel)]):
+        subprocess.run([*command, *wanted], check=True)
+        # Commands for a shell, and there is none.
+        _remove(packages / "bin")
 
 
 def trim_libraries(root: Path) -> None:

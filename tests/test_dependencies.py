@@ -36,8 +36,8 @@ LICENCES = {
 }
 """What we may use and hand on. Of ``A OR B`` one is enough; of ``A AND B`` both must be here."""
 
-CONSTRAINTS = (ROOT / "packaging" / "constraints.txt").read_text()
-PINNED = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)$", CONSTRAINTS, re.MULTILINE))
+REQUIREMENTS = (ROOT / "packaging" / "requirements.txt").read_text()
+PINNED = dict(re.findall(r"^([a-z0-9_.-]+)==([0-9][0-9a-z.]*) \\$", REQUIREMENTS, re.MULTILINE))
 
 
 def is_allowed(expression: str) -> bool:
@@ -121,15 +121,17 @@ def requirements(name: str) -> set[str]:
     return found
 
 
-def test_all_that_the_plugin_takes_from_pypi_is_pinned_to_one_version() -> None:
-    lines = [line for line in CONSTRAINTS.splitlines() if line and not line.startswith("#")]
-    assert len(lines) == len(PINNED), "a line is no pin"
+def test_all_that_the_plugin_takes_from_pypi_is_pinned_to_one_version_and_its_files() -> None:
+    pins = re.sub(r"^#.*\n", "", REQUIREMENTS, flags=re.MULTILINE)
+    assert re.fullmatch(
+        r"([a-z0-9_.-]+==[0-9][0-9a-z.]*( \\\n    --hash=sha256:[0-9a-f]{64})+\n)+", pins
+    )
     needed, todo = set(), requirements("logboom")
     while todo:
         name = todo.pop()
         needed.add(name)
         todo |= requirements(name) - needed
-    assert needed <= PINNED.keys(), f"not pinned: {sorted(needed - PINNED.keys())}"
+    assert needed == PINNED.keys()
 
 
 @pytest.mark.parametrize("name", sorted(PINNED))
