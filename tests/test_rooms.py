@@ -19,6 +19,7 @@ FLOORS = {
     "sync_log": 4,
     "journal": 3,
     "block": 3,
+    "json_file": 3,
     "wire": 2,
     "disk": 2,
     "clock": 1,

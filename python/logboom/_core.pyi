@@ -14,6 +14,7 @@ from typing import Literal, final
 
 __all__ = [
     "ClosedError",
+    "Converted",
     "Description",
     "Finding",
     "InvalidArgumentError",
@@ -31,6 +32,7 @@ __all__ = [
     "Verification",
     "Watchdog",
     "commit",
+    "convert_json_file",
     "verify",
     "version",
 ]
@@ -677,4 +679,31 @@ def verify(*, data: str, fifo_root: str, repair: bool) -> Verification:
 
     Raises:
         StorageError: there is no such folder, a newer version has written it, or a worker holds its lock; or the disk failed.
+    """
+
+@final
+class Converted:
+    """What was made of some lines of a json-file log."""
+
+    @property
+    def frames(self) -> bytes:
+        """A frame for each entry, as dockerd writes them into a FIFO."""
+
+    @property
+    def entry_count(self) -> int:
+        """How many."""
+
+    @property
+    def damage_count(self) -> int:
+        """How many runs of bytes are no entry."""
+
+    @property
+    def damage(self) -> list[tuple[int, str]]:
+        """The first ten of them: the offset in what was given, and what is wrong there."""
+
+def convert_json_file(lines: bytes) -> Converted:
+    """Make frames of whole lines of a json-file log.
+
+    What is no such line, as a power cut leaves it, is passed over, up to the next ``{"log":"``. *Takes time* in proportion to
+    what is given, with the GIL released.
     """

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import termios
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from engines.private import Engine
 from tests.docker.conftest import wait_until
 from tests.docker.host import SCRIPT, TIMEOUT_S, Host
+from tests.docker.support import container_id
 
 PRINT = """
 for number in 1 2 3; do
@@ -157,6 +159,79 @@ def test_a_terminal_has_colours_and_ctrl_c(host: Host) -> None:
             started.kill()
             os.close(ours)
             os.close(theirs)
+
+
+@pytest.fixture
+def is_disabled(host: Host) -> Iterator[None]:
+    """The plugin is."""
+    host.engine.docker("plugin", "disable", "--force", "logboom")
+    yield
+    host.engine.docker("plugin", "enable", "--timeout=0", "logboom")
+
+
+@pytest.mark.usefixtures("is_disabled")
+def test_while_the_plugin_is_disabled_its_copy_runs_on_the_host(host: Host) -> None:
+    # Not in the folder where it is called, and with no module of the host.
+    listed = json.loads(host.run("ls", "web", "--json").stdout)
+    assert (listed["name"], listed["active"]) == ("web", None)
+    assert host.run("logs", "-n", "1", "web").stdout.endswith(b"end\n")
+    copy = host.engine.home / "copy"
+    shutil.copytree(host.engine.home / "data" / "logboom", copy)
+    assert host.run("logs", "-n", "1", "--data", str(copy), "web").stdout.endswith(b"end\n")
+    assert b"the plugin is disabled" in host.run("import", str(copy)).stderr
+    assert b"cannot be used" in host.run("serve").stderr
+
+
+def test_while_dockerd_does_not_run_logs_are_shown(host: Host) -> None:
+    engine = host.engine
+    # Its folder is where dockerd's is unless it was moved.
+    script = f"""
+    mount -t tmpfs tmpfs /var/lib
+    mkdir /var/lib/docker
+    mount --bind {engine.data_root} /var/lib/docker
+    exec {host.script} logs -n 1 web
+    """
+    done = subprocess.run(
+        engine.command_inside("unshare", "--mount", "sh", "-ec", script),
+        env={
+            **host.environment,
+            "DOCKER_HOST": f"unix://{engine.home}/nobody.sock",
+            "LOGBOOM_DATA": str(engine.home / "data" / "logboom"),
+        },
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.stdout.endswith(b"end\n")
+
+
+def test_a_file_is_written_on_the_host(host: Host) -> None:
+    target = host.engine.home / "web.txt"
+    assert host.run("export", "-to", str(target), "web").returncode == 0
+    assert target.read_bytes().endswith(b"end\n")
+
+
+def test_logs_of_json_file_are_taken_over_as_docker_shows_them(host: Host) -> None:
+    engine = host.engine
+    options = ("--log-driver=json-file", "--log-opt=max-size=100k", "--log-opt=max-file=9")
+    engine.docker("run", "--name=old", *options, "--label=a=b", "bb", "sh", "-c", PRINT)
+    # Enough for several files, compressed ones too.
+    lines = "seq 1 10000; head -c 40000 /dev/zero | tr '\\0' x; echo; seq 10001 20000"
+    engine.docker(
+        "run", "--name=rotated", *options, "--log-opt=compress=true", "bb", "sh", "-c", lines
+    )
+    folders = {
+        name: engine.data_root / "containers" / container_id(engine, name)
+        for name in ("old", "rotated")
+    }
+    wait_until("compressed files", lambda: list(folders["rotated"].glob("*.gz")))
+    done = host.run("import", *map(str, folders.values()))
+    assert done.returncode == 0, done.stderr
+    for name in folders:
+        expected = engine.docker("logs", "-t", name)
+        shown = host.run("logs", "--utc", "-t", name)
+        assert (shown.stdout, shown.stderr) == (expected.stdout, expected.stderr)
+    assert json.loads(host.run("ls", "old", "--json").stdout)["labels"] == {"a": "b"}
 
 
 def test_without_the_plugin_it_says_what_to_do(host: Host) -> None:

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "ls": "logboom.cli.ls:ls",
     "logs": "logboom.cli.logs:logs",
     "export": "logboom.cli.export:export",
+    "import": "logboom.cli.importing:import_logs",
     "stats": "logboom.cli.stats:stats",
     "rm": "logboom.cli.rm:rm",
     "doctor": "logboom.cli.doctor:doctor",

@@ -4,14 +4,18 @@ import difflib
 import fnmatch
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
 from logboom._core import StoreView, Stream
+from logboom.errors import ValueSyntaxError
+from logboom.instants import parse_instant_ns
 
 __all__ = [
+    "SHORT_ID_LENGTH",
     "Container",
     "NoContainerError",
     "is_pattern",
@@ -44,8 +48,8 @@ class Container:
     attributes: dict[str, str]
     is_active: bool | None
     """``None``: that cannot be seen from here."""
-    started_ns: int
-    """When it was first seen; 0: not known."""
+    begun_ns: int
+    """When it was created, or else first seen; 0: not known."""
     is_named: bool
     """Something is known of it; of a container that has just begun that may come later."""
 
@@ -58,7 +62,7 @@ class Container:
 def list_containers(view: StoreView) -> list[Container]:
     """All of them, oldest first."""
     containers = [_container(stream) for stream in view.streams()]
-    return sorted(containers, key=lambda container: (container.started_ns, container.container_id))
+    return sorted(containers, key=lambda container: (container.begun_ns, container.container_id))
 
 
 def _container(stream: Stream) -> Container:
@@ -71,9 +75,16 @@ def _container(stream: Stream) -> Container:
         labels=facts.get("labels") or {},
         attributes=facts.get("attributes") or {},
         is_active=stream.is_active,
-        started_ns=stream.first_started_ns or 0,
+        begun_ns=_created_ns(facts) or stream.first_started_ns or 0,
         is_named=stream.facts is not None,
     )
+
+
+def _created_ns(facts: dict[str, Any]) -> int | None:
+    """When a container was created: of an imported log that is long before it came here."""
+    with suppress(ValueSyntaxError):
+        return parse_instant_ns(str(facts.get("created", "")))
+    return None
 
 
 def select(containers: Sequence[Container], names: Iterable[str], *, last: bool) -> list[Container]:

@@ -1,7 +1,12 @@
 """``logboom export``: logs for files and other programs."""
 
+import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import click
@@ -31,6 +36,14 @@ TELL_S: Final = 0.5
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this one.")
 @click.option("--last", is_flag=True, help="Of each name only the newest container.")
 @click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a file, which is there once it is whole.  [default: stdout]",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option(
     "--progress/--no-progress",
     default=None,
     help="Tell on stderr how far it is.  [default: when that is a terminal]",
@@ -44,17 +57,21 @@ def export(
     until: int | None,
     stream: str | None,
     last: bool,
+    output: Path | None,
+    force: bool,
     progress: bool | None,
     data: str | None,
 ) -> None:
-    """Write logs to stdout, both streams of all containers, by time.
+    """Write logs to stdout or a file, both streams of all containers, by time.
 
     NAME is as for logs. Text has the lines alone; JSON has all that is known of each.
 
     \b
     logboom export --json '*' | zstd > all.ndjson.zst
-    logboom export -t web > web.txt
+    logboom export -t -o web.txt web
     """
+    if force and output is None:
+        raise click.UsageError("--force is for --output")
     view = open_view(data)
     selection = Selection(
         since_ns=since,
@@ -68,14 +85,50 @@ def export(
     entry_count = sum(add(playback, view, container, selection) for container in containers)
     told = Progress(entry_count, is_told=sys.stderr.isatty() if progress is None else progress)
     try:
-        while (printed := playback.next(CHUNK_BYTES)).entry_count:
-            chunk = b"".join(part for _, part in printed.runs)
-            write_all(STDOUT, chunk)
-            told.add(printed.entry_count, len(chunk))
+        with _destination(output, is_forced=force) as destination:
+            while (printed := playback.next(CHUNK_BYTES)).entry_count:
+                chunk = b"".join(part for _, part in printed.runs)
+                write_all(destination, chunk)
+                told.add(printed.entry_count, len(chunk))
     except (KeyboardInterrupt, ClosedPipeError):
         told.end("stopped")
         raise
     told.end("done")
+
+
+@contextmanager
+def _destination(output: Path | None, *, is_forced: bool) -> Iterator[int]:
+    """A descriptor to write to: stdout, or that of a file which gets its name when all is in it and has been synced.
+
+    Raises:
+        click.ClickException: there is such a file already, or it cannot be written.
+    """
+    if output is None:
+        yield STDOUT
+        return
+    # A link stays one; what it names is replaced.
+    path = output.resolve()
+    if path.exists() and not path.is_file():
+        raise click.ClickException(f"{output} is no file that could be replaced")
+    if path.exists() and not is_forced:
+        raise click.ClickException(f"{output} is there already; --force replaces it")
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        unfinished = Path(temporary)
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror}") from None
 
 
 class Progress:

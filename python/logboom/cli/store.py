@@ -5,13 +5,14 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import click
 
 from logboom._core import StoreView
 
-__all__ = ["data_option", "find_data", "open_view"]
+__all__ = ["DEFAULT_DATA", "Plugin", "data_option", "find_data", "inspect_plugin", "open_view"]
 
 DEFAULT_DATA: Final = "/var/log/logboom"
 """Where the plugin keeps logs on the host, unless its mount was changed."""
@@ -44,25 +45,42 @@ def open_view(data: str | None) -> StoreView:
 
 def find_data(data: str | None) -> str:
     """The data folder: what was given, ``LOGBOOM_DATA``, the plugin's, or the default."""
-    return data or os.environ.get("LOGBOOM_DATA") or _plugin_data() or DEFAULT_DATA
+    if given := data or os.environ.get("LOGBOOM_DATA"):
+        return given
+    plugin = inspect_plugin()
+    return (plugin and plugin.data) or DEFAULT_DATA
 
 
-def _plugin_data() -> str | None:
-    """Where the plugin's data folder is on this host, if there is a plugin."""
-    plugin = os.environ.get("LOGBOOM_PLUGIN", "logboom")
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """The plugin, as the engine on this host knows it."""
+
+    name: str
+    identifier: str
+    is_enabled: bool
+    data: str | None
+    """Its data folder on this host; ``None``: it is in none of the plugin's mounts."""
+    data_inside: str
+    """The same, in the plugin."""
+
+
+def inspect_plugin() -> Plugin | None:
+    """Ask the engine for the plugin; ``None``: there is none, or no engine."""
+    name = os.environ.get("LOGBOOM_PLUGIN", "logboom")
     try:
         inspected = subprocess.run(  # noqa: S603
-            ["docker", "plugin", "inspect", "--format={{json .Settings}}", plugin],  # noqa: S607
+            ["docker", "plugin", "inspect", "--format={{json .}}", name],  # noqa: S607
             capture_output=True,
             timeout=DOCKER_TIMEOUT_S,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    settings: dict[str, Any] = json.loads(inspected.stdout)
-    variables = dict(variable.partition("=")[::2] for variable in settings["Env"])
+    plugin: dict[str, Any] = json.loads(inspected.stdout)
+    variables = dict(variable.partition("=")[::2] for variable in plugin["Settings"]["Env"])
     inside: str = variables["LOGBOOM_DATA"]
-    for mount in settings["Mounts"]:
+    data = None
+    for mount in plugin["Settings"]["Mounts"]:
         if inside.startswith(mount["Destination"] + "/"):
-            return str(mount["Source"]) + inside.removeprefix(mount["Destination"])
-    return None
+            data = str(mount["Source"]) + inside.removeprefix(mount["Destination"])
+    return Plugin(name, plugin["Id"], plugin["Enabled"], data, inside)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from logboom.settings import SOCKET_FILE
 
-__all__ = ["Reply", "WorkerGoneError", "ask", "stream_path"]
+__all__ = ["Connection", "Reply", "WorkerGoneError", "ask", "stream_path"]
 
 TIMEOUT_S: Final = 60
 """So long the worker may be silent. A large log is compressed before it is removed, and the disk may be slow."""
@@ -34,8 +35,12 @@ class Reply:
         return document
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket.
+
+    Args:
+        path: where it is.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__("logboom", timeout=TIMEOUT_S)
@@ -43,9 +48,15 @@ class _Connection(http.client.HTTPConnection):
 
     # typing.override is younger than Python 3.11
     def connect(self) -> None:  # type: ignore[explicit-override]
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        """Connect to the socket."""
+        # LIMIT: a socket's path has at most 107 bytes (unix(7)), and a plugin's id alone has 64.
+        folder = os.open(self._path.parent, os.O_PATH | os.O_CLOEXEC)
+        try:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
 
 
 def stream_path(container_id: str) -> str:
@@ -65,7 +76,7 @@ def ask(folder: str, method: str, path: str) -> Reply:
         WorkerGoneError: nobody answers.
     """
     place = Path(folder, SOCKET_FILE)
-    connection = _Connection(place)
+    connection = Connection(place)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

@@ -12,6 +12,7 @@
 //! sync_log  what a power cut must not take from the journals
 //! journal   what is not yet compressed, byte for byte
 //! block     a compressed, checksummed run of entries
+//! json_file lines of another driver's logs as frames
 //! wire      frames and LogEntry
 //! disk      the only code that touches files
 //! watchdog  notices that the event loop above hangs
@@ -27,6 +28,7 @@ mod error;
 mod fault;
 pub mod intake;
 pub mod journal;
+pub mod json_file;
 mod pattern;
 pub mod playback;
 pub mod replay;

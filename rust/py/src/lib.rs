@@ -1,6 +1,7 @@
 //! The Python module `logboom._core`: conversions only. Its documentation is `python/logboom/_core.pyi`.
 
 mod errors;
+mod json_file;
 mod pattern;
 mod playback;
 mod reader;
@@ -17,6 +18,8 @@ mod _core {
     use crate::errors::{
         ClosedError, InvalidArgumentError, LogboomError, SessionExistsError, StorageError,
     };
+    #[pymodule_export]
+    use crate::json_file::{Converted, convert_json_file};
     #[pymodule_export]
     use crate::pattern::Pattern;
     #[pymodule_export]

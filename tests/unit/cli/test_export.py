@@ -1,11 +1,16 @@
 """``logboom export`` over a store in files."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.written_store import WrittenStore, entry
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, environment
 
 WEB = "a" * 64
 DATABASE = "c" * 64
@@ -50,3 +55,44 @@ def test_json_says_whose_each_entry_is(run: Run) -> None:
 
 def test_progress_is_told_when_it_is_wanted(run: Run) -> None:
     assert run("export", "--progress", "*").stderr == b"3 entries, 14B - done\n"
+
+
+def test_a_file_is_there_once_it_is_whole_and_nobody_elses_to_read(run: Run, folder: Path) -> None:
+    target = folder / "out" / "web.txt"
+    assert "cannot write" in run("export", "-o", str(target), "*", code=1).stderr.decode()
+    target.parent.mkdir()
+    done = run("export", "-o", str(target), "*", "--progress")
+    assert (done.stdout, target.read_bytes()) == (b"", b"one\ntwo\nthree\n")
+    assert done.stderr == b"3 entries, 14B - done\n"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_that_is_there_is_replaced_only_when_that_is_wanted(run: Run, folder: Path) -> None:
+    target = folder / "web.txt"
+    target.write_text("mine")
+    link = folder / "link"
+    link.symlink_to(target)
+    refused = run("export", "--output", str(link), "db", code=1)
+    assert b"--force replaces it" in refused.stderr
+    assert target.read_text() == "mine"
+    run("export", "--output", str(link), "--force", "db")
+    assert target.read_text() == "two\n"
+    assert link.is_symlink()
+    assert b"no file" in run("export", "-o", "/dev/null", "--force", "db", code=1).stderr
+    run("export", "--force", "db", code=2)
+
+
+def test_an_export_that_is_stopped_leaves_nothing(written: WrittenStore, folder: Path) -> None:
+    target = folder / "out"
+    target.mkdir()
+    written.run("e" * 64, "long", [entry(second, "x" * 15_000) for second in range(20_000)])
+    with subprocess.Popen(
+        [sys.executable, "-m", "logboom", "export", "-o", str(target / "long.txt"), "long"],
+        env=environment(written, {}),
+    ) as started:
+        while not list(target.iterdir()) and started.poll() is None:
+            time.sleep(0.001)
+        started.send_signal(signal.SIGINT)
+    assert started.returncode == 130
+    assert list(target.iterdir()) == []

@@ -240,9 +240,18 @@ pub(crate) fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) {
     put_message(entry, b"", out);
 }
 
+/// Appends a frame as dockerd writes it.
+pub fn encode_frame(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    put_frame(entry, b"", out);
+}
+
 /// Appends a frame of any form, the line with its newline unless it goes on in a later entry.
 pub(super) fn encode_any_frame(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let newline: &[u8] = if entry.is_continued() { b"" } else { b"\n" };
+    put_frame(entry, newline, out);
+}
+
+fn put_frame(entry: &Entry<'_>, newline: &[u8], out: &mut Vec<u8>) {
     let length = message_bytes(entry, newline);
     out.reserve(FRAME_PREFIX_BYTES + length);
     // An entry comes from at most MAX_ENTRY_BYTES and grows by one newline.

@@ -18,7 +18,7 @@ mod plain;
 mod varint;
 mod walk;
 
-pub use entry::{DecodeError, Entry, Piece};
+pub use entry::{DecodeError, Entry, Piece, encode_frame};
 pub use frame::{decode, encode_readlogs_frame};
 pub(crate) use varint::{put_varint, take_varint, to_signed, to_unsigned};
 pub use walk::{DAMAGE_WINDOW_BYTES, Item, Step, Walk, encode_marked_frame};
