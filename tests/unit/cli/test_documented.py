@@ -1,6 +1,8 @@
 """Each command and option is documented, and nothing else is."""
 
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -8,7 +10,9 @@ import pytest
 
 from logboom.cli import COMMANDS, FAILED, INTERRUPTED, logboom
 
-TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+ROOT = Path(__file__).parents[3]
+
+TEXT = (ROOT / "docs" / "cli.md").read_text()
 
 
 def section(heading: str) -> str:
@@ -50,3 +54,23 @@ def test_help_has_a_first_line_and_examples(name: str) -> None:
 @pytest.mark.parametrize("code", [0, FAILED, click.UsageError.exit_code, INTERRUPTED])
 def test_every_exit_code_has_a_row(code: int) -> None:
     assert f"| {code} |" in section("Exit codes")
+
+
+def examples() -> list[str]:
+    """Lines that call a command: in blocks of all pages, and in what the commands say of themselves. No synopses."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+    texts = [path.read_text() for path in pages]
+    contexts = [(command_named(name), name) for name in COMMANDS]
+    texts += [
+        command.get_help(click.Context(command, info_name=name)) for command, name in contexts
+    ]
+    texts.append(logboom.get_help(click.Context(logboom)))
+    found = re.findall(r"^ *logboom ([a-z]+ .*)$", "\n".join(texts), re.MULTILINE)
+    return sorted({example for example in found if "..." not in example and "[-" not in example})
+
+
+@pytest.mark.parametrize("example", examples())
+def test_every_example_is_understood(example: str) -> None:
+    words = shlex.split(example.partition("  ")[0], comments=True)
+    name, *arguments = itertools.takewhile(lambda word: word not in {"|", ">"}, words)
+    command_named(name).make_context(name, arguments)
