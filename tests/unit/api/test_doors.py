@@ -210,9 +210,9 @@ async def test_over_tcp_a_token_is_needed_but_for_what_is_open(
         for scheme in ("Bearer", "bearer"):
             header = {"authorization": f"{scheme} {token}"}
             assert (await client.get("/closed", headers=header)).status_code == 200
-        # A token opens nothing that changes the store.
-        refused = await client.delete("/closed", headers=header)
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+            # A token opens nothing that changes the store.
+            refused = await client.delete("/closed", headers=header)
+            assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
 
 
 def test_a_token_is_made_once_and_an_operators_own_is_taken(folder: Path) -> None:
