@@ -18,6 +18,7 @@ __all__ = [
     "SHORT_ID_LENGTH",
     "Container",
     "NoContainerError",
+    "has_id",
     "is_pattern",
     "list_containers",
     "matches",
@@ -118,13 +119,18 @@ def matches(container: Container, name: str) -> bool:
     return container.name == name
 
 
+def has_id(container: Container, beginning: str) -> bool:
+    """Whether a container's id begins so. Every id begins with nothing, which is what a variable that is not set gives ``rm``."""
+    return bool(beginning) and container.container_id.startswith(beginning)
+
+
 def _find(containers: Sequence[Container], name: str) -> list[Container]:
     found = [container for container in containers if matches(container, name)]
     if found:
         return found
     if is_pattern(name):
         raise NoContainerError(f"no name in the store matches {name!r}; logboom ls shows them")
-    found = [container for container in containers if container.container_id.startswith(name)]
+    found = [container for container in containers if has_id(container, name)]
     if len(found) > 1:
         ids = ", ".join(container.short_id for container in found[:_NEAR_COUNT])
         raise NoContainerError(f"{name!r} begins {len(found)} ids, such as {ids}: write more of it")

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import click
 
 from logboom._core import LogboomError, StoreView
+from logboom.cli import FAILED
 from logboom.cli.containers import SHORT_ID_LENGTH
 from logboom.cli.json_logs import (
     Damage,
@@ -22,9 +22,6 @@ from logboom.cli.session import Service, SessionError, find_service, is_unfinish
 from logboom.telemetry import printable
 
 __all__ = ["import_logs"]
-
-FAILED: Final = 1
-"""The exit code when a log could not be imported, or not as a whole."""
 
 
 @click.command("import")

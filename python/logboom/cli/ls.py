@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from logboom.cli.containers import Container, list_containers, matches
+from logboom.cli.containers import Container, has_id, list_containers, matches
 from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
 from logboom.cli.store import data_option, open_view
@@ -88,9 +88,7 @@ def ls(
 
 
 def _is_named(container: Container, names: tuple[str, ...]) -> bool:
-    return not names or any(
-        matches(container, name) or container.container_id.startswith(name) for name in names
-    )
+    return not names or any(matches(container, name) or has_id(container, name) for name in names)
 
 
 def _has_label(container: Container, wanted: str) -> bool:

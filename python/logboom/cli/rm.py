@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from logboom.cli import FAILED
 from logboom.cli.containers import Container, list_containers, select
 from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
@@ -41,15 +42,13 @@ def rm(names: tuple[str, ...], force: bool, data: str | None) -> int:
     view = open_view(data)
     chosen = select(list_containers(view), names, last=False)
     running = [container for container in chosen if container.is_active]
-    rows = [read_row(view, container) for container in chosen if container not in running]
+    rows = [read_row(view, container) for container in chosen if not container.is_active]
     for container in running:
         _warn(container, "it runs; its log stays")
-    if not rows:
-        return 1
-    if not force and not _is_wanted(rows):
-        return 1
+    if not rows or not (force or _is_wanted(rows)):
+        return FAILED
     kept_count = sum(not _remove(view.folder, row.container) for row in rows)
-    return 1 if running or kept_count else 0
+    return FAILED if running or kept_count else 0
 
 
 def _is_wanted(rows: Sequence[Row]) -> bool:

@@ -92,6 +92,15 @@ async def test_of_all_containers_of_a_name_the_one_that_runs_stays(host: Host) -
     assert host.ids() == {WEB, DATABASE}
 
 
+async def test_a_name_that_is_empty_means_no_log(host: Host) -> None:
+    """A shell's variable that is not set; every id begins so, which matters where there is one."""
+    removed = await host.run("rm", "-f", "web", "db")
+    assert host.ids() == {WEB}, removed.stderr
+    refused = await host.run("rm", "-f", "")
+    assert refused.returncode == 1
+    assert b"no container ''" in refused.stderr
+
+
 async def test_what_the_worker_refuses_is_said(host: Host) -> None:
     """Where FIFOs cannot be seen only the worker knows that it runs."""
     refused = await host.run("rm", "-f", "aaa", sees_fifos=False)
