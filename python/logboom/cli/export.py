@@ -1,8 +1,8 @@
 """``logboom export``: logs for files and other programs."""
 
 import os
+import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,18 +112,20 @@ def _destination(output: Path | None, *, is_forced: bool) -> Iterator[int]:
         raise click.ClickException(f"{output} is no file that could be replaced")
     if path.exists() and not is_forced:
         raise click.ClickException(f"{output} is there already; --force replaces it")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        unfinished = Path(temporary)
+        # ORDER: its name is known before it is made, so that it goes even when Ctrl-C comes at this moment.
         try:
-            yield descriptor
-            os.fsync(descriptor)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                yield descriptor
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             unfinished.replace(path)
         except BaseException:
-            unfinished.unlink()
+            unfinished.unlink(missing_ok=True)
             raise
-        finally:
-            os.close(descriptor)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(folder)
         os.close(folder)

@@ -1,14 +1,17 @@
 """``logboom export`` over a store in files."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from logboom.cli import export
 from tests.support.written_store import WrittenStore, entry
 from tests.unit.cli.conftest import Run, environment
 
@@ -95,4 +98,25 @@ def test_an_export_that_is_stopped_leaves_nothing(written: WrittenStore, folder:
             time.sleep(0.001)
         started.send_signal(signal.SIGINT)
     assert started.returncode == 130
+    assert list(target.iterdir()) == []
+
+
+def test_a_file_that_was_made_just_when_it_was_stopped_does_not_stay(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = folder / "out"
+    target.mkdir()
+    opens = os.open
+
+    def open_and_stop(*arguments: Any) -> int:
+        os.close(opens(*arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", open_and_stop)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        export._destination(target / "web.txt", is_forced=False),
+    ):
+        pass
+    monkeypatch.undo()
     assert list(target.iterdir()) == []
