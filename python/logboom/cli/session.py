@@ -108,7 +108,8 @@ def find_service() -> Service:
 
 def is_unfinished(folder: str, container_id: str) -> bool:
     """Whether a session of a container has not come to its end, and nobody is at it any more."""
-    with suppress(FileNotFoundError, SessionError), _locked(Path(folder, FOLDER, container_id)):
+    home = Path(folder, FOLDER, container_id)
+    with suppress(FileNotFoundError, NotADirectoryError, SessionError), _locked(home):
         return True
     return False
 
@@ -132,27 +133,37 @@ def session(service: Service, folder: str, info: Mapping[str, Any]) -> Iterator[
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(home):
         path = home / "fifo"
-        path.unlink(missing_ok=True)
-        os.mkfifo(path, 0o600)
+        inside = service.data_inside + str(path).removeprefix(service.data)
+        is_begun = False
+        try:
+            with _made_fifo(path) as fifo:
+                service.start(inside, info)
+                is_begun = True
+                try:
+                    yield fifo
+                finally:
+                    service.stop(inside)
+        except BaseException:
+            # Nothing was taken, so nothing is in the way of another try.
+            if not is_begun:
+                _remove(home)
+            raise
+        _remove(home)
+
+
+@contextmanager
+def _made_fifo(path: Path) -> Iterator[int]:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    try:
         # As dockerd has it: while the service is away a writer waits, and sees no broken pipe.
         fifo = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        inside = service.data_inside + str(path).removeprefix(service.data)
         try:
-            try:
-                service.start(inside, info)
-            except SessionError:
-                # Nothing was taken.
-                path.unlink()
-                _remove(home)
-                raise
-            try:
-                yield fifo
-            finally:
-                service.stop(inside)
+            yield fifo
         finally:
             os.close(fifo)
-            path.unlink(missing_ok=True)
-        _remove(home)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _remove(home: Path) -> None:

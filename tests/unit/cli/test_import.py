@@ -1,5 +1,6 @@
 """``logboom import``: json-file logs go through a service that runs, whole, once, in their own order."""
 
+import errno
 import gzip
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from logboom.cli.json_logs import DAMAGE_TOLD_LIMIT
+from logboom.cli.session import Service, is_unfinished, session
 from tests.conformance.worker import Worker
 from tests.support.fake_docker import go_json, go_time
 
@@ -246,6 +248,35 @@ def test_without_a_service_it_says_so(worker: Worker, docker_folder: DockerFolde
     assert "does not answer" in done.stderr
     # Nothing was begun, so nothing is in the way.
     run(worker, "import", docker_folder.path)
+
+
+def test_what_is_in_the_way_of_its_folder_is_told(
+    worker: Worker, docker_folder: DockerFolder
+) -> None:
+    docker_folder.log(line(0, "one\n"))
+    importing = worker.data / "importing"
+    importing.write_bytes(b"")
+    (told,) = run(worker, "import", docker_folder.path, code=1).stderr.splitlines()
+    assert f"Not a directory: '{importing}" in told
+    importing.unlink()
+    run(worker, "import", docker_folder.path)
+
+
+def test_a_session_without_a_fifo_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "mkfifo", refuse)
+    service = Service("socket", str(folder), "/data")
+    with (
+        pytest.raises(OSError, match="No space"),
+        session(service, str(folder), {"ContainerID": ID}),
+    ):
+        pass
+    assert not is_unfinished(str(folder), ID)
+    assert list(folder.iterdir()) == []
 
 
 def test_the_worker_may_be_killed_meanwhile(worker: Worker, docker_folder: DockerFolder) -> None:
