@@ -12,7 +12,15 @@ import click
 
 from logboom._core import StoreView
 
-__all__ = ["DEFAULT_DATA", "Plugin", "data_option", "find_data", "inspect_plugin", "open_view"]
+__all__ = [
+    "DEFAULT_DATA",
+    "Plugin",
+    "data_option",
+    "find_data",
+    "inspect_plugin",
+    "open_view",
+    "plugin_name",
+]
 
 DEFAULT_DATA: Final = "/var/log/logboom"
 """Where the plugin keeps logs on the host, unless its mount was changed."""
@@ -64,9 +72,14 @@ class Plugin:
     """The same, in the plugin."""
 
 
+def plugin_name() -> str:
+    """The plugin that is meant."""
+    return os.environ.get("LOGBOOM_PLUGIN") or "logboom"
+
+
 def inspect_plugin() -> Plugin | None:
     """Ask the engine for the plugin; ``None``: there is none, or no engine."""
-    name = os.environ.get("LOGBOOM_PLUGIN", "logboom")
+    name = plugin_name()
     try:
         inspected = subprocess.run(  # noqa: S603
             ["docker", "plugin", "inspect", "--format={{json .}}", name],  # noqa: S607
@@ -78,9 +91,11 @@ def inspect_plugin() -> Plugin | None:
         return None
     plugin: dict[str, Any] = json.loads(inspected.stdout)
     variables = dict(variable.partition("=")[::2] for variable in plugin["Settings"]["Env"])
-    inside: str = variables["LOGBOOM_DATA"]
+    # Another plugin has none.
+    inside: str = variables.get("LOGBOOM_DATA", "")
     data = None
-    for mount in plugin["Settings"]["Mounts"]:
+    # What the engine mounts is in Config: after an upgrade Settings has still what was set before.
+    for mount in plugin["Config"]["Mounts"]:
         if inside.startswith(mount["Destination"] + "/"):
             data = str(mount["Source"]) + inside.removeprefix(mount["Destination"])
     return Plugin(name, plugin["Id"], plugin["Enabled"], data, inside)

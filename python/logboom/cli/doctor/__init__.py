@@ -7,10 +7,10 @@ from typing import Final, TextIO
 import click
 
 from logboom.cli.doctor.checks import Report, examine
-from logboom.cli.doctor.engine import PROBE_S, ask_engine, parse_answers, plugin_name
+from logboom.cli.doctor.engine import PROBE_S, ask_engine, parse_answers
 from logboom.cli.doctor.facts import gather
 from logboom.cli.output import show
-from logboom.cli.store import data_option, find_data
+from logboom.cli.store import data_option, find_data, plugin_name
 
 __all__ = ["WRONG", "doctor"]
 

@@ -6,7 +6,6 @@ together.
 """
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ __all__ = [
     "Unknown",
     "ask_engine",
     "parse_answers",
-    "plugin_name",
 ]
 
 PLUGIN_FORMAT: Final = "plugin {{json .}}"
@@ -274,8 +272,3 @@ def _follow(answers: Answers) -> str:
         "runs": _docker(*state).stdout == before,
     }
     return f"probe {json.dumps(told)}"
-
-
-def plugin_name() -> str:
-    """The plugin that is asked for."""
-    return os.environ.get("LOGBOOM_PLUGIN", "logboom")
