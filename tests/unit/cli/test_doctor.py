@@ -194,6 +194,7 @@ def test_the_hosts_script_hands_on_what_the_client_says_in_the_same_words(
     asked_there = client.read_text().splitlines()
     assert {line for line in asked_here if "--format" in line} <= set(asked_there)
     assert f"timeout {engine.PROBE_S} docker logs" in SCRIPT.read_text()
+    assert f"timeout {engine.ANSWER_S} docker " in SCRIPT.read_text()
 
 
 def test_an_engine_that_cannot_be_asked_is_no_error(
@@ -243,7 +244,7 @@ def test_what_can_be_seen_in_the_plugin_is_found_out(written: WrittenStore) -> N
     os.mkfifo(written.root / "run/docker/logging/nobody")
     found = facts.gather(parse_answers(ANSWERS), str(written.data), str(written.root))
     assert isinstance(found.disk, facts.Disk)
-    assert found.disk.free_bytes > 0
+    assert (found.disk.folder, found.disk.free_bytes > 0) == (str(written.data), True)
     assert not isinstance(found.fifos, Unknown)
     assert {(each.name, each.is_known) for each in found.fifos} == {
         ("fifo1", True),
@@ -259,6 +260,23 @@ def test_what_can_be_seen_in_the_plugin_is_found_out(written: WrittenStore) -> N
     assert not isinstance(found.settings, Unknown)
     assert found.settings.max_bytes == 5 * 10**9
     assert isinstance(found.worker, Unknown)
+
+
+def test_the_data_folder_is_named_as_the_host_has_it(written: WrittenStore) -> None:
+    told = ANSWERS.replace('"/data"', f'"{written.root}"').replace("/var/log", "/mnt")
+    in_plugin = facts.gather(parse_answers(told), str(written.data), str(written.root)).disk
+    assert isinstance(in_plugin, facts.Disk)
+    assert in_plugin.folder == f"/mnt/{written.data.name}"
+    on_host = facts.gather(parse_answers(told), str(written.data), None).disk
+    assert isinstance(on_host, facts.Disk)
+    assert on_host.folder == str(written.data)
+
+
+def test_a_damaged_session_record_is_no_error(written: WrittenStore) -> None:
+    written.start(WEB, "web")
+    (written.root / facts.RECORD_FOLDER / "damaged.json").write_text("[]")
+    found = facts.gather(parse_answers(ANSWERS), str(written.data), str(written.root))
+    assert isinstance(found.fifos, Unknown)
 
 
 def test_the_settings_file_wins(written: WrittenStore) -> None:

@@ -41,6 +41,7 @@ class Disk:
     """The file system of the data folder."""
 
     folder: str
+    """The data folder, as an operator on the host has it."""
     file_system: str
     """Its type, as in ``/proc/self/mountinfo``."""
     free_bytes: int
@@ -108,7 +109,7 @@ def gather(answers: Answers, data: str, fifo_root: str | None) -> Facts:
         answers=answers,
         worker=_worker(data if isinstance(view, Unknown) else view.folder),
         settings=_settings(answers, data),
-        disk=_disk(data),
+        disk=_disk(data, data if fifo_root is None else _on_host(answers, data)),
         fifos=_fifos(fifo_root, now_ns),
         pipes=_pipes(),
         streams=view if isinstance(view, Unknown) else _streams(view),
@@ -182,14 +183,23 @@ def _settings(answers: Answers, data: str) -> Settings | Unknown:
     return file.settings
 
 
-def _disk(data: str) -> Disk | Unknown:
+def _on_host(answers: Answers, data: str) -> str:
+    """A folder in the plugin, as it is named on the host; the same where nothing tells what is mounted there."""
+    mounts = answers.plugin.mounts if isinstance(answers.plugin, Plugin) else ()
+    for _, source, destination in mounts:
+        if data.startswith(f"{destination}/"):
+            return source + data.removeprefix(destination)
+    return data
+
+
+def _disk(data: str, shown: str) -> Disk | Unknown:
     try:
         held = os.statvfs(data)
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     except OSError as error:
         return Unknown(f"{data}: {error.strerror}")
     return Disk(
-        folder=data,
+        folder=shown,
         file_system=_file_system(mounts, os.path.realpath(data)),
         free_bytes=held.f_bavail * held.f_frsize,
     )
@@ -222,7 +232,7 @@ def _fifos(fifo_root: str | None, now_ns: int) -> Sequence[Fifo] | Unknown:
             for path in _files(root / FIFO_FOLDER)
             if (status := _status(path)) and stat.S_ISFIFO(status.st_mode)
         ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         # Damaged records are told by the worker.
         return Unknown(f"sessions cannot be looked at: {error}")
 
