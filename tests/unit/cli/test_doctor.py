@@ -197,6 +197,13 @@ def test_the_hosts_script_hands_on_what_the_client_says_in_the_same_words(
     assert f"timeout {engine.ANSWER_S} docker " in SCRIPT.read_text()
 
 
+@pytest.mark.usefixtures("client")
+def test_an_answer_that_is_given_to_the_hosts_script_is_not_replaced(folder: Path) -> None:
+    assert ask_by_script(folder, "--engine", "/dev/null").startswith(
+        "-m logboom doctor --json --engine /dev/null\n"
+    )
+
+
 def test_an_engine_that_cannot_be_asked_is_no_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
