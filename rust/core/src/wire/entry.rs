@@ -254,7 +254,7 @@ pub(super) fn encode_any_frame(entry: &Entry<'_>, out: &mut Vec<u8>) {
 fn put_frame(entry: &Entry<'_>, newline: &[u8], out: &mut Vec<u8>) {
     let length = message_bytes(entry, newline);
     out.reserve(FRAME_PREFIX_BYTES + length);
-    // An entry comes from at most MAX_ENTRY_BYTES and grows by one newline.
+    // No entry comes near 4 GiB: one of a frame has MAX_ENTRY_BYTES and one newline more, one of a json-file log what its reader takes.
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     put_message(entry, newline, out);
 }
