@@ -220,11 +220,11 @@ def enable() -> None:
 
 
 def data_folder(plugin: dict[str, Any] | None) -> str:
-    """Where the logs are on the host, as far as the settings tell."""
+    """Where the logs are on the host, unless LOGBOOM_DATA was changed."""
     if plugin is None:
         return "an unknown folder"
     source = next(
-        mount["Source"] for mount in plugin["Settings"]["Mounts"] if mount["Name"] == "data"
+        mount["Source"] for mount in plugin["Config"]["Mounts"] if mount["Name"] == "data"
     )
     return f"{source}/logboom"
 
