@@ -87,6 +87,8 @@ def test_a_removed_container_is_listed_and_read_still(host: Host) -> None:
     engine.docker("rm", "gone")
     listed = json.loads(host.run("ls", "gone", "--json").stdout)
     assert (listed["id"], listed["active"], listed["entries"]) == (identifier, False, 1)
+    assert listed["removed"]
+    assert not json.loads(host.run("ls", "web", "--json").stdout)["removed"]
     assert listed["image"] == "bb"
     assert listed["labels"] == {"a": "b"}
     assert host.run("logs", "gone").stdout == b"hi\n"
@@ -173,7 +175,7 @@ def is_disabled(host: Host) -> Iterator[None]:
 def test_while_the_plugin_is_disabled_its_copy_runs_on_the_host(host: Host) -> None:
     # Not in the folder where it is called, and with no module of the host.
     listed = json.loads(host.run("ls", "web", "--json").stdout)
-    assert (listed["name"], listed["active"]) == ("web", None)
+    assert (listed["name"], listed["active"], listed["removed"]) == ("web", None, False)
     assert host.run("logs", "-n", "1", "web").stdout.endswith(b"end\n")
     copy = host.engine.home / "copy"
     shutil.copytree(host.engine.home / "data" / "logboom", copy)

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -11,22 +10,20 @@ from typing import Any, Final, TypeVar
 import click
 
 from logboom._core import StoreView
+from logboom.cli.client import SHORT_ANSWER_S, plugin_name, run_docker
 
 __all__ = [
     "DEFAULT_DATA",
     "Plugin",
     "data_option",
     "find_data",
+    "given_data",
     "inspect_plugin",
     "open_view",
-    "plugin_name",
 ]
 
 DEFAULT_DATA: Final = "/var/log/logboom"
 """Where the plugin keeps logs on the host, unless its mount was changed."""
-
-DOCKER_TIMEOUT_S: Final = 10
-"""So long an engine may take to say where the plugin's data is."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,9 +48,14 @@ def open_view(data: str | None) -> StoreView:
     return StoreView.open(data=find_data(data), fifo_root=os.environ.get("LOGBOOM_FIFO_ROOT"))
 
 
+def given_data(data: str | None) -> str | None:
+    """The data folder that somebody has named, which may be a copy from another host."""
+    return data or os.environ.get("LOGBOOM_DATA")
+
+
 def find_data(data: str | None) -> str:
     """The data folder: what was given, ``LOGBOOM_DATA``, the plugin's, or the default."""
-    if given := data or os.environ.get("LOGBOOM_DATA"):
+    if given := given_data(data):
         return given
     plugin = inspect_plugin()
     return (plugin and plugin.data) or DEFAULT_DATA
@@ -72,22 +74,12 @@ class Plugin:
     """The same, in the plugin."""
 
 
-def plugin_name() -> str:
-    """The plugin that is meant."""
-    return os.environ.get("LOGBOOM_PLUGIN") or "logboom"
-
-
 def inspect_plugin() -> Plugin | None:
     """Ask the engine for the plugin; ``None``: there is none, or no engine."""
     name = plugin_name()
-    try:
-        inspected = subprocess.run(  # noqa: S603
-            ["docker", "plugin", "inspect", "--format={{json .}}", name],  # noqa: S607
-            capture_output=True,
-            timeout=DOCKER_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+    words = ("plugin", "inspect", "--format={{json .}}", name)
+    inspected = run_docker(*words, seconds=SHORT_ANSWER_S)
+    if inspected.returncode:
         return None
     plugin: dict[str, Any] = json.loads(inspected.stdout)
     variables = dict(variable.partition("=")[::2] for variable in plugin["Settings"]["Env"])

@@ -13,6 +13,7 @@ import trio
 
 from logboom import cli
 from logboom.app import open_store
+from logboom.cli.client import ANSWER_S
 from logboom.cli.doctor import WRONG, engine, facts
 from logboom.cli.doctor.checks import CHECKS
 from logboom.cli.doctor.engine import Container, Plugin, Probe, Unknown, ask_engine, parse_answers
@@ -185,7 +186,7 @@ def test_the_hosts_script_hands_on_what_the_client_says_in_the_same_words(
     asked_here = client.read_text().splitlines()
     client.unlink()
     command, _, told = ask_by_script(folder, "--probe").partition("\n")
-    assert command == "-m logboom doctor --json --probe --engine -"
+    assert command == "-m logboom doctor --engine - --json --probe"
     there, here_answers = parse_answers(told), parse_answers(here)
     assert there.plugin == here_answers.plugin
     assert there.default_driver == here_answers.default_driver
@@ -194,7 +195,7 @@ def test_the_hosts_script_hands_on_what_the_client_says_in_the_same_words(
     asked_there = client.read_text().splitlines()
     assert {line for line in asked_here if "--format" in line} <= set(asked_there)
     assert f"timeout {engine.PROBE_S} docker logs" in SCRIPT.read_text()
-    assert f"timeout {engine.ANSWER_S} docker " in SCRIPT.read_text()
+    assert f"timeout {ANSWER_S} docker " in SCRIPT.read_text()
 
 
 @pytest.mark.usefixtures("client")

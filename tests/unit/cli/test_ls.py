@@ -1,12 +1,15 @@
 """``logboom ls`` over a store in files."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from logboom.cli.client import SHORT_ANSWER_S
 from tests.support.written_store import START_NS, WrittenStore, entry
 from tests.unit.cli.conftest import Run
 
@@ -54,6 +57,7 @@ def test_json_has_it_exactly(run: Run) -> None:
         "image": "bb",
         "labels": {"tier": "front"},
         "active": False,
+        "removed": None,
         "first_ns": START_NS,
         "last_ns": START_NS,
         "entries": 1,
@@ -92,6 +96,118 @@ def test_without_fifos_nobody_knows_what_runs(written: WrittenStore) -> None:
         env={},
     )
     assert [json.loads(line)["active"] for line in done.stdout.splitlines()] == [None] * 3
+
+
+def states(done: subprocess.CompletedProcess[bytes]) -> dict[str, object]:
+    documents = map(json.loads, done.stdout.splitlines())
+    return {document["id"][0]: document["removed"] for document in documents}
+
+
+@pytest.fixture
+def said(folder: Path) -> Path:
+    """What an engine says that has one of the ended containers; the one that runs has begun since."""
+    path = folder / "said"
+    path.write_text(f"ids {'d' * 64} {DATABASE}\n")
+    return path
+
+
+def test_what_the_engine_no_longer_has_was_removed(run: Run, said: Path) -> None:
+    done = run("ls", "--json", "--engine", str(said))
+    assert states(done) == {"a": False, "b": True, "c": False}
+    _, *rows = run("ls", "--engine", str(said)).stdout.decode().splitlines()
+    assert [row.split()[3] for row in rows] == ["active", "ended", "removed"]
+    assert names(run("ls", "--json", "--ended", "--engine", str(said))) == ["c", "b"]
+    assert names(run("ls", "--json", "--active", "--engine", str(said))) == ["a"]
+
+
+def test_an_engine_without_containers_has_removed_all_that_ended(run: Run, said: Path) -> None:
+    said.write_text("ids \n")
+    assert states(run("ls", "--json", "--engine", str(said))) == {"a": False, "b": True, "c": True}
+
+
+@pytest.mark.parametrize("text", ["", "ids-error Cannot connect to the Docker daemon\n", "id\n"])
+def test_an_engine_that_has_not_answered_has_removed_nothing(
+    run: Run, said: Path, text: str
+) -> None:
+    said.write_text(text)
+    done = run("ls", "--json", "--engine", str(said))
+    assert states(done) == {"a": False, "b": None, "c": None}
+
+
+CLIENT = """#!/bin/sh
+case "$*" in
+"plugin inspect --format={{json .}} logboom") cat "$PLUGIN" ;;
+"ps --all --quiet --no-trunc") echo "$ID"; [ -z "$FAILS" ] ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def host(written: WrittenStore, folder: Path) -> dict[str, str]:
+    """A host's variables: its docker client knows the plugin, and a container."""
+    client = folder / "bin" / "docker"
+    client.parent.mkdir()
+    client.write_text(CLIENT)
+    client.chmod(0o755)
+    plugin = folder / "plugin"
+    mount = {"Source": str(written.data.parent), "Destination": "/data"}
+    settings = {"Env": [f"LOGBOOM_DATA=/data/{written.data.name}"], "Mounts": [mount]}
+    plugin.write_text(json.dumps({"Id": "0123", "Enabled": True, "Settings": settings}))
+    path = f"{client.parent}:{os.environ['PATH']}"
+    return {"PATH": path, "PLUGIN": str(plugin), "ID": OLD_WEB, "FAILS": ""}
+
+
+def list_on(host: dict[str, str], *words: str) -> dict[str, object]:
+    command = [sys.executable, "-m", "logboom", "ls", "--json", *words]
+    return states(subprocess.run(command, env=host, capture_output=True, check=True))
+
+
+def test_on_a_host_the_engine_is_asked_for_the_data_of_its_own_plugin(
+    host: dict[str, str], written: WrittenStore
+) -> None:
+    assert list_on(host) == {"a": True, "b": False, "c": True}
+    # Half an answer is none.
+    assert list_on({**host, "FAILS": "yes"}) == dict.fromkeys("abc")
+    # A copy may come from anywhere.
+    assert list_on(host, "--data", str(written.data)) == dict.fromkeys("abc")
+    assert list_on({**host, "LOGBOOM_DATA": str(written.data)}) == dict.fromkeys("abc")
+
+
+SCRIPT = Path(__file__).parents[3] / "packaging" / "logboom"
+
+
+def run_script(host: dict[str, str], folder: Path, *words: str) -> str:
+    """The words that the host's script hands on, and behind them what comes as stdin."""
+    python = folder / "bin" / "python3"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || { echo "$*"; cat; }\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["sh", SCRIPT, *words],
+        env=host,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_hosts_script_hands_on_what_the_engine_has(host: dict[str, str], folder: Path) -> None:
+    shown = run_script(host, folder, "ls", "--sort", "name", "web")
+    assert shown == f"-m logboom ls --engine - --sort name web\nids {OLD_WEB}\n"
+    shown = run_script({**host, "FAILS": "yes"}, folder, "ls")
+    assert shown.startswith("-m logboom ls --engine -\nids-error ")
+    assert run_script(host, folder, "ls", "--data", "x") == "-m logboom ls --data x\n"
+    assert f"timeout {SHORT_ANSWER_S} docker ps" in SCRIPT.read_text()
+
+
+def test_ten_thousand_containers_are_handed_on(host: dict[str, str], folder: Path) -> None:
+    ids = "\n".join(f"{number:064x}" for number in range(10_000))
+    (folder / "ids").write_text(ids)
+    client = folder / "bin" / "docker"
+    client.write_text(f"#!/bin/sh\ncat {folder}/ids\n")
+    assert run_script(host, folder, "ls").endswith(f"\nids {ids.replace(chr(10), ' ')}\n")
 
 
 def test_a_folder_that_is_no_store_is_named(run: Run) -> None:

@@ -6,11 +6,12 @@ from typing import Final, TextIO
 
 import click
 
+from logboom.cli.client import engine_option, plugin_name
 from logboom.cli.doctor.checks import Report, examine
 from logboom.cli.doctor.engine import PROBE_S, ask_engine, parse_answers
 from logboom.cli.doctor.facts import gather
 from logboom.cli.output import show
-from logboom.cli.store import data_option, find_data, plugin_name
+from logboom.cli.store import data_option, find_data
 
 __all__ = ["WRONG", "doctor"]
 
@@ -25,12 +26,7 @@ WRONG: Final = 1
     help=f"Follow the log of a container that runs for {PROBE_S} s, to see whether the engine ends it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option(
-    "--engine",
-    type=click.File(errors="replace"),
-    metavar="FILE",
-    help="What the engine said, as the host's script writes it; - is stdin.  [default: ask docker]",
-)
+@engine_option
 @data_option
 def doctor(probe: bool, as_json: bool, engine: TextIO | None, data: str | None) -> int:
     """Find what goes wrong on a host, why, and the command that mends it.

@@ -6,11 +6,12 @@ together.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from logboom.cli.client import TIMED_OUT, error_line, run_docker
 
 __all__ = [
     "Answers",
@@ -37,13 +38,6 @@ STATE_FORMAT: Final = "{{.State.Running}} {{.State.StartedAt}}"
 
 PROBE_S: Final = 33
 """So long ``--probe`` follows a log: longer than the 30 s of ``docker plugin enable``, with room for a slow machine."""
-
-ANSWER_S: Final = 60
-"""So long the engine may take for one answer."""
-
-_TIMED_OUT: Final = -1
-
-_FAILED: Final = 1
 
 
 T = TypeVar("T")
@@ -210,45 +204,22 @@ def ask_engine(name: str, *, probes: bool) -> str:
     return "\n".join(lines)
 
 
-def _docker(*words: str, seconds: int = ANSWER_S) -> subprocess.CompletedProcess[str]:
-    """Run the docker client; it has failed with a sentence where it cannot be run or takes too long."""
-    try:
-        return subprocess.run(  # noqa: S603  (words of ours, and ids)
-            ["docker", *words],  # noqa: S607
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(words, _TIMED_OUT, "", f"no answer within {seconds} s")
-    except OSError as error:
-        return subprocess.CompletedProcess(words, _FAILED, "", f"docker: {error.strerror}")
-
-
 def _answer(word: str, *words: str) -> str:
-    done = _docker(*words)
-    return done.stdout if done.returncode == 0 else _error(word, done)
-
-
-def _error(word: str, done: subprocess.CompletedProcess[str]) -> str:
-    said = " ".join(done.stderr.split()) or f"docker ended with {done.returncode}"
-    return f"{word}-error {said}"
+    done = run_docker(*words)
+    return done.stdout if done.returncode == 0 else error_line(word, done)
 
 
 def _containers() -> str:
-    listed = _docker("ps", "--all", "--quiet")
+    listed = run_docker("ps", "--all", "--quiet")
     if listed.returncode:
-        return _error("container", listed)
+        return error_line("container", listed)
     ids = listed.stdout.split()
     # Those that go meanwhile are told as an error, and matter no more.
     command = ("inspect", "--type", "container", "--format", CONTAINER_FORMAT)
     if not ids:
         return ""
-    told = _docker(*command, *ids)
-    return told.stdout or _error("container", told)
+    told = run_docker(*command, *ids)
+    return told.stdout or error_line("container", told)
 
 
 def _follow(answers: Answers) -> str:
@@ -262,13 +233,13 @@ def _follow(answers: Answers) -> str:
     if ours is None:
         return "probe-error no container runs whose log the plugin keeps"
     state = ("inspect", "--format", STATE_FORMAT, ours.container_id)
-    before = _docker(*state).stdout
+    before = run_docker(*state).stdout
     begun_s = time.monotonic()
-    done = _docker("logs", "--follow", "--tail", "0", ours.container_id, seconds=PROBE_S)
+    done = run_docker("logs", "--follow", "--tail", "0", ours.container_id, seconds=PROBE_S)
     told = {
         "container": ours.container_id,
         "seconds": round(time.monotonic() - begun_s),
-        "ended": done.returncode != _TIMED_OUT,
-        "runs": _docker(*state).stdout == before,
+        "ended": done.returncode != TIMED_OUT,
+        "runs": run_docker(*state).stdout == before,
     }
     return f"probe {json.dumps(told)}"
