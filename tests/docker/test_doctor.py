@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ from engines.private import Engine, Version
 from tests.docker.conftest import wait_until
 from tests.docker.host import TIMEOUT_S, Host
 from tests.docker.support import container_id, plugin_folder, worker_pid
+from tests.support.fake_docker import Entry, encode_frame
+
+EXCESSIVE = (
+    "LOGBOOM_MIN_FREE_BYTES=1000t",
+    "LOGBOOM_MAX_BYTES=100000t",
+    "LOGBOOM_PIPE_BUDGET=1t",
+)
+"""Settings that no machine has room for."""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +135,68 @@ def test_a_probe_sees_that_the_engine_ends_followers_and_what_is_said_mends_it(h
     with pytest.raises(subprocess.TimeoutExpired):
         engine.docker("logs", "--follow", "cut", timeout_s=3)
     engine.docker("rm", "--force", "cut")
+
+
+def test_entries_from_a_clock_that_was_set_back_since_are_found(host: Host) -> None:
+    """Instead of the machine's clock this sets that of an entry, as dockerd would have written it then."""
+    engine = host.engine
+    run(engine, "ahead", "--log-driver=logboom")
+    ahead = container_id(engine, "ahead")
+    folder = plugin_folder(engine) / "propagated-mount"
+    records = [json.loads(path.read_text()) for path in (folder / "logboom").iterdir()]
+    (fifo,) = [record["file"] for record in records if ahead in json.dumps(record)]
+    in_a_day_ns = time.time_ns() + 86_400 * 10**9
+    (folder / "logging" / Path(fifo).name).write_bytes(
+        encode_frame(Entry("stdout", in_a_day_ns, b"tomorrow"))
+    )
+    wait_until("the entry", lambda: engine.docker("logs", "ahead").stdout)
+    assert "(1 of them, by up to 86," in findings(examine(host))["clock"]["what"]
+    engine.docker("rm", "--force", "ahead")
+
+
+def test_a_store_in_memory_that_cannot_be_opened_and_limits_above_the_disk(host: Host) -> None:
+    engine = host.engine
+    # A tmpfs in this engine.
+    engine.run_inside("mkdir /var/log/logboom; echo no store >/var/log/logboom/format")
+    engine.docker("plugin", "disable", "--force", "logboom")
+    engine.docker("plugin", "set", "logboom", "data.source=/var/log", *EXCESSIVE)
+    engine.enable_plugin()
+    engine.docker("run", "--name=unkept", "--log-driver=logboom", "bb", "echo", "nobody keeps this")
+    told = findings(examine(host))
+    assert told["file-system"]["what"] == "/data/logboom is on tmpfs"
+    assert "format is damaged" in told["readiness"]["what"]
+    assert told["dropped"]["what"] == "1 entries were dropped since the worker started"
+    assert "LOGBOOM_MIN_FREE_BYTES is 1PB" in told["disk-space"]["what"]
+    assert told["budget"]["what"].startswith("LOGBOOM_MAX_BYTES is 100PB, and the disk has room")
+    # 0 is no limit.
+    if Path("/proc/sys/fs/pipe-user-pages-soft").read_text() != "0\n":
+        assert "FIFOs may want" in told["pipe-limits"]["what"]
+
+    mend(
+        host,
+        told["file-system"]["mend"]
+        .partition("or: ")[2]
+        .replace("/another/folder", str(engine.home / "data")),
+    )
+    settings = engine.home / "data/logboom/logboom.toml"
+    settings.write_text('min_free_bytes = "1m"\nmax_bytes = "1m"\n')
+    left = {"file-system", "readiness", "dropped", "disk-space", "budget"}
+    wait_until("all is well", lambda: not left & findings(examine(host)).keys())
+    engine.docker("rm", "unkept")
+
+
+def test_a_worker_that_does_not_answer_in_a_plugin_that_is_enabled(host: Host) -> None:
+    engine = host.engine
+    identifier = plugin_folder(engine).name
+    supervisor, worker = engine.plugin_pids()
+    os.kill(supervisor, signal.SIGKILL)
+    running = Path(f"/proc/{engine.dockerd_pid}/root/run/docker/plugins", identifier)
+    wait_until("the engine has heard", lambda: not running.exists())
+    wait_until("the worker has ended", lambda: not Path(f"/proc/{worker}").exists())
+    told = findings(examine(host))
+    assert told["worker"]["what"] == "the plugin is enabled, and its worker does not answer"
+    mend(host, told["worker"]["mend"].partition("; ")[2])
+    assert "worker" in examine(host)["well"]
 
 
 def test_a_dockerd_that_was_restarted_and_a_default_driver_that_is_disabled(host: Host) -> None:

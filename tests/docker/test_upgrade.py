@@ -1,5 +1,6 @@
 """The plugin is upgraded, put back, killed and installed anew under containers that count: nothing is lost, and settings stay."""
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +14,7 @@ from engines.private import Engine
 from engines.registry import Registry
 from tests.crash.numbered import Verdict, judge
 from tests.docker.counters import Counter
+from tests.docker.host import Host
 from tests.docker.packages import installed_version, make_version, push, run_install
 from tests.docker.support import (
     DEADLINE_S,
@@ -77,11 +79,16 @@ def check_settings(engine: Engine, data: Path) -> None:
     assert plugin["Enabled"]
 
 
-def upgrade_by_hand(engine: Engine, reference: str, data: Path) -> None:
-    """The procedure of docs/operating.md."""
+def upgrade_by_hand(host: Host, reference: str, data: Path) -> None:
+    """The procedure of docs/operating.md, and what the doctor says where its third line is left out."""
+    engine = host.engine
     engine.docker("plugin", "disable", "--force", ALIAS)
     words = ("--grant-all-permissions", "--skip-remote-check", ALIAS, reference)
     engine.docker("plugin", "upgrade", *words)
+    told = json.loads(host.run("doctor", "--json").stdout)
+    (reset,) = (each for each in told["findings"] if each["check"] == "mounts")
+    assert reset["what"] == f"the mount data is set to {data}, and the engine mounts /var/log"
+    assert f"docker plugin set {ALIAS} data.source={data}; " in reset["mend"]
     engine.docker("plugin", "set", ALIAS, f"data.source={data}")
     engine.enable_plugin(ALIAS)
 
@@ -91,6 +98,7 @@ async def test_containers_count_on_over_upgrades_and_going_back(
 ) -> None:
     data = engine.home / "data-of-its-own"
     data.mkdir()
+    host = Host.of(engine)
     old, new = (make_version(plugin_build, tmp_path, name) for name in ("1.0", "1.1"))
     with Registry() as registry:
         references = {version: push(engine, registry, version) for version in (old, new)}
@@ -101,7 +109,7 @@ async def test_containers_count_on_over_upgrades_and_going_back(
         async with counting(engine) as counters:
             for version in (new, old, new):
                 await wait_counted(counters)
-                upgrade_by_hand(engine, references[version], data)
+                upgrade_by_hand(host, references[version], data)
                 assert installed_version(engine) == version.name
                 check_settings(engine, data)
             for build, name in ((plugin_build, None), (old, old.name)):
