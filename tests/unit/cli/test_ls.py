@@ -152,8 +152,13 @@ def host(written: WrittenStore, folder: Path) -> dict[str, str]:
     client.chmod(0o755)
     plugin = folder / "plugin"
     mount = {"Source": str(written.data.parent), "Destination": "/data"}
-    settings = {"Env": [f"LOGBOOM_DATA=/data/{written.data.name}"], "Mounts": [mount]}
-    plugin.write_text(json.dumps({"Id": "0123", "Enabled": True, "Settings": settings}))
+    document = {
+        "Id": "0123",
+        "Enabled": True,
+        "Settings": {"Env": [f"LOGBOOM_DATA=/data/{written.data.name}"]},
+        "Config": {"Mounts": [mount]},
+    }
+    plugin.write_text(json.dumps(document))
     path = f"{client.parent}:{os.environ['PATH']}"
     return {"PATH": path, "PLUGIN": str(plugin), "ID": OLD_WEB, "FAILS": ""}
 
