@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import IO, Final
 
+from logboom.telemetry import printable
+
 __all__ = [
     "STDERR",
     "STDOUT",
@@ -75,7 +77,7 @@ class Prefixes:
     def of(self, name: str) -> bytes:
         """The prefix of a name."""
         place = self._places.setdefault(name, len(self._places))
-        text = f"{name:{self._width}} | ".encode()
+        text = f"{printable(name):{self._width}} | ".encode()
         if not self._colour:
             return text
         return b"\x1b[%dm%s\x1b[0m" % (_COLOURS[place % len(_COLOURS)], text)
@@ -100,7 +102,8 @@ def show_time(time_ns: int | None, *, utc: bool) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Columns with two spaces between them; those in ``right`` are aligned to the right."""
+    """Columns with two spaces between them; those in ``right`` are aligned to the right. Cells may hold anything."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
         "  ".join(

@@ -12,6 +12,7 @@ from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
 from logboom.cli.store import data_option, open_view
 from logboom.cli.worker import WorkerGoneError, ask, stream_path
+from logboom.telemetry import printable
 
 __all__ = ["rm"]
 
@@ -90,11 +91,11 @@ def _remove(folder: str, container: Container) -> bool:
     except WorkerGoneError as error:
         raise click.ClickException(f"{error}\n{_NO_WORKER}") from None
     if reply.status == 200:
-        show(f"removed {container.name} ({container.short_id})\n")
+        show(printable(f"removed {container.name} ({container.short_id})") + "\n")
         return True
     _warn(container, str(reply.document["detail"]))
     return False
 
 
 def _warn(container: Container, what: str) -> None:
-    click.echo(f"Warning: {container.name} ({container.short_id}): {what}", err=True)
+    click.echo(printable(f"Warning: {container.name} ({container.short_id}): {what}"), err=True)

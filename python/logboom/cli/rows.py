@@ -6,6 +6,7 @@ import click
 
 from logboom._core import Description, StorageError, StoreView
 from logboom.cli.containers import Container
+from logboom.telemetry import printable
 
 __all__ = ["Row", "read_row"]
 
@@ -48,6 +49,6 @@ def read_row(view: StoreView, container: Container) -> Row:
     try:
         held = view.describe(container_id=container.container_id)
     except StorageError as error:
-        click.echo(f"Warning: {container.name} cannot be read: {error}", err=True)
+        click.echo(printable(f"Warning: {container.name} cannot be read: {error}"), err=True)
         held = None
     return Row(container, held)
