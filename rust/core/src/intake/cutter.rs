@@ -10,6 +10,7 @@ use super::retention::Retention;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
+use crate::journal::Generation;
 use crate::stats::{Counters, add};
 use crate::store::{Removal, Store, StoreLimits};
 use crate::stream::{CutWhen, Stream, Tools};
@@ -189,8 +190,8 @@ impl CutterThread {
         self.bell.notify_one();
     }
 
-    pub(super) fn run(&self) {
-        let mut tools = Tools::default();
+    pub(super) fn run(&self, closing: SyncSender<Arc<Generation>>) {
+        let mut tools = Tools::closing_elsewhere(closing);
         let mut ticked = Instant::now();
         let mut forgot = ticked;
         let mut crowded_at: Option<Instant> = None;

@@ -47,6 +47,9 @@ use reactor::Reactor;
 /// How often who waits for the reactor looks whether the disk stalls. The answer mostly comes in less than a millisecond.
 const STALL_LOOK: Duration = Duration::from_millis(100);
 
+/// LIMIT: so many removed journals wait to be closed at most, each of which has its space on the disk until then.
+const CLOSING_LIMIT: usize = 16;
+
 /// What the reactor is asked to do.
 #[derive(Debug)]
 enum Command {
@@ -171,9 +174,14 @@ impl Intake {
         };
         let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
         let run_cutter = Arc::clone(&cutter);
+        let (closing, closed) = sync_channel(CLOSING_LIMIT);
         let threads = vec![
             spawn("logboom-intake", stalls, move || reactor.run()).map_err(failed)?,
-            spawn("logboom-cutter", stalls, move || run_cutter.run()).map_err(failed)?,
+            spawn("logboom-cutter", stalls, move || run_cutter.run(closing)).map_err(failed)?,
+            spawn("logboom-closer", stalls, move || {
+                closed.iter().for_each(drop);
+            })
+            .map_err(failed)?,
         ];
         Ok(Self {
             inbox,

@@ -11,6 +11,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 
 use super::quarantine::Damage;
 use super::{CutPoint, Cutting, LastBlock, Logged, SegmentFacts, Session, Stream};
@@ -39,6 +40,7 @@ pub struct Tools {
     chunk: Vec<u8>,
     block: Vec<u8>,
     counted: Counted,
+    closing: Option<SyncSender<Arc<Generation>>>,
 }
 
 /// What has been cut.
@@ -61,6 +63,22 @@ pub struct Counted {
 }
 
 impl Tools {
+    /// Tools that give removed generations to another thread, as far as it takes them. The last one who closes a file waits until
+    /// the disk has taken its space back, which on a busy one takes as long as all else that a cut does.
+    pub fn closing_elsewhere(closing: SyncSender<Arc<Generation>>) -> Self {
+        Self {
+            closing: Some(closing),
+            ..Self::default()
+        }
+    }
+
+    fn close(&self, generation: Option<Arc<Generation>>) {
+        if let (Some(closing), Some(generation)) = (&self.closing, generation) {
+            // One that is not taken is closed here.
+            let _ = closing.try_send(generation);
+        }
+    }
+
     /// What has been cut since the last call.
     pub fn take_counted(&mut self) -> Counted {
         std::mem::take(&mut self.counted)
@@ -75,6 +93,7 @@ impl Default for Tools {
             chunk: Vec::new(),
             block: Vec::new(),
             counted: Counted::default(),
+            closing: None,
         }
     }
 }
@@ -112,7 +131,7 @@ impl Stream {
         }
         // ORDER: a session's facts before its journal goes, which tells a later worker that they are due.
         let facts = self.write_facts();
-        let removed = self.remove_cut_generations(&mut cutting);
+        let removed = self.remove_cut_generations(&mut cutting, tools);
         let damage = self.count_damage(tools);
         let limits = self.remove_old_segments(now_ns, &mut cutting, tools);
         blocks.and(removed).and(damage).and(limits).and(facts)
@@ -318,6 +337,7 @@ impl Stream {
             chunk,
             block,
             counted,
+            ..
         } = tools;
         builder.clear();
         let limits = self.limits();
@@ -441,7 +461,7 @@ impl Stream {
     }
 
     /// Removes generations, and the records of ended sessions that have none left.
-    fn remove_cut_generations(&self, cutting: &mut Cutting) -> Result<()> {
+    fn remove_cut_generations(&self, cutting: &mut Cutting, tools: &Tools) -> Result<()> {
         let mut state = self.state();
         let (torn, whole): (Vec<_>, Vec<_>) = std::mem::take(&mut state.torn)
             .into_iter()
@@ -462,7 +482,7 @@ impl Stream {
                 if !is_missing(&removed) {
                     removed.map_err(Error::io("remove", generation.path()))?;
                 }
-                cutting.to_remove.pop_front();
+                tools.close(cutting.to_remove.pop_front());
             }
         }
         let mut state = self.state();
