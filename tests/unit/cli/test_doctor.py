@@ -17,6 +17,7 @@ from logboom.cli.client import ANSWER_S
 from logboom.cli.doctor import WRONG, engine, facts
 from logboom.cli.doctor.checks import CHECKS
 from logboom.cli.doctor.engine import Container, Plugin, Probe, Unknown, ask_engine, parse_answers
+from logboom.cli.worker import Reply
 from logboom.settings import SOCKET_FILE, read_settings
 from tests.support.api import unix_client
 from tests.support.fake_docker import FakeDocker
@@ -300,6 +301,15 @@ def test_where_there_is_no_store_that_is_said(folder: Path) -> None:
     assert isinstance(found.disk, Unknown)
     assert isinstance(found.streams, Unknown)
     assert "holds no store" in found.streams.why
+
+
+def test_a_worker_that_has_no_answer_now_is_unknown_with_its_reason(
+    written: WrittenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Reply(503, b'{"detail": "this address has 64 connections"}')
+    monkeypatch.setattr(facts, "ask", lambda *_words: refusal)
+    found = facts.gather(parse_answers(ANSWERS), str(written.data), None)
+    assert found.worker == Unknown("the worker has no answer now: this address has 64 connections")
 
 
 @pytest.fixture

@@ -151,16 +151,19 @@ def _worker(folder: str) -> Worker | Unknown:
 
     try:
         # ORDER: a scrape first; whether the engine's metrics can be had is known by the last one.
-        metrics = ask(folder, "GET", "/metrics").body.decode(errors="replace")
-        ready = ask(folder, "GET", "/readyz").document
+        metrics = ask(folder, "GET", "/metrics")
+        ready = ask(folder, "GET", "/readyz")
     except WorkerGoneError as error:
         return Unknown(str(error))
+    for reply, is_told in ((metrics, metrics.status == 200), (ready, b'"faults"' in ready.body)):
+        if not is_told:
+            return Unknown(f"the worker has no answer now: {reply.document['detail']}")
     return Worker(
-        faults=_conditions(ready["faults"]),
-        warnings=_conditions(ready["warnings"]),
+        faults=_conditions(ready.document["faults"]),
+        warnings=_conditions(ready.document["warnings"]),
         metrics={
             sample.name: sample.value
-            for family in text_string_to_metric_families(metrics)
+            for family in text_string_to_metric_families(metrics.body.decode(errors="replace"))
             for sample in family.samples
             if not sample.labels
         },
