@@ -23,6 +23,7 @@ from logboom import _core
 from logboom.condition import Condition
 from logboom.engine_metrics import ENGINE_SOCKET, EngineMetrics
 from logboom.measures import Measures
+from logboom.memory import GIVE_BACK_SECONDS, give_back
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.rpc import PluginRpc
 from logboom.plugin.sessions import Sessions
@@ -213,6 +214,7 @@ async def serve(
             place.set(store)
             _log.info("the store in %s is open", settings.data)
             nursery.start_soon(_follow_settings, stop, settings_file, store)
+            nursery.start_soon(_give_back_memory, stop)
             await _watch_until(stop, store)
             await _end_answers(server, api, streams)
             engine_metrics.close()
@@ -252,6 +254,15 @@ async def _follow_settings(stop: trio.Event, settings_file: SettingsFile, store:
                 set_limits(store, settings_file.settings)
         with trio.move_on_after(SETTINGS_SECONDS):
             await stop.wait()
+
+
+async def _give_back_memory(stop: trio.Event) -> None:
+    while not stop.is_set():
+        with trio.move_on_after(GIVE_BACK_SECONDS):
+            await stop.wait()
+            return
+        # It holds up nobody but who allocates memory at that moment.
+        await run_in_core(Lane.SETTINGS, give_back)
 
 
 def _tell(settings_file: SettingsFile, before: Settings) -> None:
