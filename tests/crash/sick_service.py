@@ -46,7 +46,10 @@ async def hang_when_told(folder: Path, hang: Callable[[], None]) -> None:
     while not (folder / "sick").exists():
         await trio.sleep(POLL_S)
     (folder / "sick").unlink()
-    (folder / "ill").write_text(str(os.getpid()))
+    # Whole, or not there.
+    told = folder / "ill.tmp"
+    told.write_text(str(os.getpid()))
+    told.rename(folder / "ill")
     hang()
 
 
