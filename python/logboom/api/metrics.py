@@ -40,7 +40,8 @@ class Metrics:
         except EngineMetricsError as error:
             if part == "engine":
                 raise Problem("engine-metrics", str(error)) from None
-            return _text(_generate([engine_up(False), *self._families.collect()]))
+            ours = _generate([engine_up(False), *self._families.collect()])
+            return _text(_comment(f"no metrics of the engine: {error}") + ours)
         if part == "engine":
             return _text(engine)
         return _text(engine + _generate([engine_up(True), *self._families.collect()]))
@@ -60,6 +61,11 @@ class _Collected(CollectorRegistry):
 
 def _generate(families: Iterable[Metric]) -> bytes:
     return generate_latest(_Collected(families))
+
+
+def _comment(sentence: str) -> bytes:
+    """A line that scrapers pass over, for whoever looks at what they get."""
+    return f"# {' '.join(sentence.split())}\n".encode()
 
 
 def _text(body: bytes) -> Answer:

@@ -101,6 +101,8 @@ async def test_a_text_that_would_spoil_ours_is_left_out_and_said(
         (warning,) = (await client.get("/readyz")).json()["warnings"]
         assert warning["name"] == "engine-metrics"
         assert "dockerd's text cannot be passed on: " in warning["detail"]
+        said = (await client.get("/metrics")).text.splitlines()[0]
+        assert said == f"# no metrics of the engine: {' '.join(warning['detail'].split())}"
         refused = await client.get("/metrics?part=engine")
         assert refused.status_code == 503
         assert refused.json()["type"] == "urn:logboom:problem:engine-metrics"
