@@ -9,6 +9,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -25,6 +26,15 @@ done
 echo; printf 'no newline\\r\\n'; sleep 0.02
 head -c 40000 /dev/zero | tr '\\0' x; echo end
 """
+
+
+STREAMS = int(os.environ.get("LOGBOOM_TEST_STREAMS", "20"))
+"""Of containers, half of which are removed."""
+
+AT_ONCE = 4
+"""So many containers start at the same time, and their lines come in turns."""
+
+PRINT_NAME = "for number in 1 2 3 4 5; do echo $0 $number; sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +102,26 @@ def test_a_removed_container_is_listed_and_read_still(host: Host) -> None:
     assert listed["image"] == "bb"
     assert listed["labels"] == {"a": "b"}
     assert host.run("logs", "gone").stdout == b"hi\n"
+
+
+@pytest.mark.timeout(60 + 2 * STREAMS)
+def test_many_streams_half_of_them_of_removed_containers_are_listed_and_merged(host: Host) -> None:
+    docker = host.engine.docker
+    names = [f"many-{number:03}" for number in range(STREAMS)]
+    words = ("--network=none", "--log-driver=logboom", "bb", "sh", "-c", PRINT_NAME)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda name: docker("run", f"--name={name}", *words, name), names))
+    docker("rm", *names[::2])
+    listed = map(json.loads, host.run("ls", "--json", "--sort=name", "many-*").stdout.splitlines())
+    told = [(each["name"], each["removed"], each["entries"]) for each in listed]
+    assert told == [(name, place % 2 == 0, 5) for place, name in enumerate(names)]
+    merged = host.run("logs", "--utc", "--timestamps", "many-*").stdout.decode().splitlines()
+    lines = [line.split(" ") for line in merged]
+    times = [time for _, _, time, _, _ in lines]
+    assert times == sorted(times)
+    shown = [(prefix, name, number) for prefix, _, _, name, number in lines]
+    assert sorted(shown) == [(name, name, str(number)) for name in names for number in range(1, 6)]
+    docker("rm", *names[1::2])
 
 
 def test_a_log_is_removed_and_that_of_a_container_that_runs_is_not(host: Host) -> None:
