@@ -163,7 +163,7 @@ def test_a_store_in_memory_that_cannot_be_opened_and_limits_above_the_disk(host:
     engine.enable_plugin()
     engine.docker("run", "--name=unkept", "--log-driver=logboom", "bb", "echo", "nobody keeps this")
     told = findings(examine(host))
-    assert told["file-system"]["what"] == "/data/logboom is on tmpfs"
+    assert told["file-system"]["what"] == "/var/log/logboom is on tmpfs"
     assert "format is damaged" in told["readiness"]["what"]
     assert told["dropped"]["what"] == "1 entries were dropped since the worker started"
     assert "LOGBOOM_MIN_FREE_BYTES is 1PB" in told["disk-space"]["what"]
