@@ -218,6 +218,7 @@ def test_while_dockerd_does_not_run_logs_are_shown(host: Host) -> None:
     engine = host.engine
     # Its folder is where dockerd's is unless it was moved.
     script = f"""
+    mkdir -p /var/lib
     mount -t tmpfs tmpfs /var/lib
     mkdir /var/lib/docker
     mount --bind {engine.data_root} /var/lib/docker
