@@ -258,7 +258,7 @@ fn many_streams_on_a_slow_disk_end_in_time_and_the_next_worker_goes_on_with_what
         assert!(host.read_all(name) == lines(name));
     }
 
-    disk.0.slow_ms.store(20, Ordering::Relaxed);
+    disk.0.slow_ms.store(12, Ordering::Relaxed);
     let began = Instant::now();
     host.core = None;
     let seconds = began.elapsed().as_secs();
