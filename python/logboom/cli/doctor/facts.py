@@ -158,9 +158,10 @@ def _worker(folder: str) -> Worker | Unknown:
     for reply, is_told in ((metrics, metrics.status == 200), (ready, b'"faults"' in ready.body)):
         if not is_told:
             return Unknown(f"the worker has no answer now: {reply.document['detail']}")
+    told = ready.document
     return Worker(
-        faults=_conditions(ready.document["faults"]),
-        warnings=_conditions(ready.document["warnings"]),
+        faults=_conditions(told["faults"]),
+        warnings=_conditions(told["warnings"]),
         metrics={
             sample.name: sample.value
             for family in text_string_to_metric_families(metrics.body.decode(errors="replace"))

@@ -234,15 +234,12 @@ impl CutterThread {
     /// Cuts all that there is, as far as time allows; the next worker goes on with the rest, which survives a power cut.
     fn cut_last(&self, tools: &mut Tools) {
         let began = Instant::now();
-        let mut streams = self.store.loaded();
-        streams.retain(|stream| {
-            let has_time = began.elapsed() < LAST_ROUND;
-            if has_time {
-                self.cut(stream, CutWhen::All, tools);
-            }
-            !has_time
-        });
-        self.count_error(&self.store.sync(&streams));
+        let mut rest = self.store.loaded();
+        while began.elapsed() < LAST_ROUND {
+            let Some(stream) = rest.pop() else { break };
+            self.cut(&stream, CutWhen::All, tools);
+        }
+        self.count_error(&self.store.sync(&rest));
     }
 
     fn is_crowded(&self) -> bool {

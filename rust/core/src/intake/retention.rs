@@ -311,8 +311,8 @@ impl Retention {
         until: Instant,
         mut cut: impl FnMut(&Arc<Stream>),
     ) -> Result<()> {
+        let mut now = Instant::now();
         loop {
-            let now = Instant::now();
             let done = if self.is_scanned {
                 self.step(store, now_ns, now, &mut cut)
             } else {
@@ -324,7 +324,8 @@ impl Retention {
                 // What lies behind it is done all the same.
                 Err(error) => self.error = Some(error),
             }
-            if Instant::now() >= until {
+            now = Instant::now();
+            if now >= until {
                 break;
             }
         }
@@ -333,7 +334,7 @@ impl Retention {
         }
         match self.error.take() {
             Some(error) => {
-                self.plan_at = Instant::now() + HOLD_OFF;
+                self.plan_at = now + HOLD_OFF;
                 Err(error)
             }
             None => Ok(()),
