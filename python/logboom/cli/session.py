@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from logboom.cli.store import DEFAULT_DATA, inspect_plugin
+from logboom.cli.client import plugin_name
+from logboom.cli.plugin import inspect_plugin
+from logboom.cli.store import DEFAULT_DATA
 from logboom.cli.worker import Connection
 
 __all__ = ["Service", "SessionError", "find_service", "is_unfinished", "session"]
@@ -93,17 +95,18 @@ def find_service() -> Service:
         data = os.path.normpath(os.environ.get("LOGBOOM_DATA") or DEFAULT_DATA)
         return Service(path, data, data.removeprefix(os.environ.get("LOGBOOM_FIFO_ROOT", "")))
     plugin = inspect_plugin()
-    if plugin is None or plugin.data is None:
+    data_outside = plugin and plugin.on_host(plugin.data_inside)
+    if plugin is None or not data_outside:
         raise SessionError("there is no plugin on this machine that could keep an imported log")
     if not plugin.is_enabled:
         raise SessionError(
-            f"the plugin is disabled: docker plugin enable --timeout 0 {plugin.name}"
+            f"the plugin is disabled: docker plugin enable --timeout 0 {plugin_name()}"
         )
     # 20.10 has it in /run/docker whatever its --exec-root, later engines below that.
     roots = (os.environ.get("LOGBOOM_EXEC_ROOT"), DOCKER_EXEC_ROOT)
     paths = [f"{root}/plugins/{plugin.identifier}/logboom.sock" for root in roots if root]
     path = next(filter(os.path.exists, paths), paths[-1])
-    return Service(path, os.path.normpath(plugin.data), plugin.data_inside)
+    return Service(path, os.path.normpath(data_outside), plugin.data_inside)
 
 
 def is_unfinished(folder: str, container_id: str) -> bool:

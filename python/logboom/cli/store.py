@@ -1,24 +1,20 @@
 """Where the store is."""
 
-import json
 import os
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import click
 
 from logboom._core import StoreView
-from logboom.cli.client import SHORT_ANSWER_S, plugin_name, run_docker
+from logboom.cli.plugin import inspect_plugin
 
 __all__ = [
     "DEFAULT_DATA",
-    "Plugin",
     "data_option",
     "find_data",
     "given_data",
-    "inspect_plugin",
     "open_view",
 ]
 
@@ -58,36 +54,4 @@ def find_data(data: str | None) -> str:
     if given := given_data(data):
         return given
     plugin = inspect_plugin()
-    return (plugin and plugin.data) or DEFAULT_DATA
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """The plugin, as the engine on this host knows it."""
-
-    name: str
-    identifier: str
-    is_enabled: bool
-    data: str | None
-    """Its data folder on this host; ``None``: it is in none of the plugin's mounts."""
-    data_inside: str
-    """The same, in the plugin."""
-
-
-def inspect_plugin() -> Plugin | None:
-    """Ask the engine for the plugin; ``None``: there is none, or no engine."""
-    name = plugin_name()
-    words = ("plugin", "inspect", "--format={{json .}}", name)
-    inspected = run_docker(*words, seconds=SHORT_ANSWER_S)
-    if inspected.returncode:
-        return None
-    plugin: dict[str, Any] = json.loads(inspected.stdout)
-    variables = dict(variable.partition("=")[::2] for variable in plugin["Settings"]["Env"])
-    # Another plugin has none.
-    inside: str = variables.get("LOGBOOM_DATA", "")
-    data = None
-    # What the engine mounts is in Config: after an upgrade Settings has still what was set before.
-    for mount in plugin["Config"]["Mounts"]:
-        if inside.startswith(mount["Destination"] + "/"):
-            data = str(mount["Source"]) + inside.removeprefix(mount["Destination"])
-    return Plugin(name, plugin["Id"], plugin["Enabled"], data, inside)
+    return (plugin and plugin.on_host(plugin.data_inside)) or DEFAULT_DATA

@@ -16,7 +16,8 @@ from logboom.app import open_store
 from logboom.cli.client import ANSWER_S
 from logboom.cli.doctor import WRONG, engine, facts
 from logboom.cli.doctor.checks import CHECKS
-from logboom.cli.doctor.engine import Container, Plugin, Probe, Unknown, ask_engine, parse_answers
+from logboom.cli.doctor.engine import Container, Probe, Unknown, ask_engine, parse_answers
+from logboom.cli.plugin import Plugin
 from logboom.cli.worker import Reply
 from logboom.settings import SOCKET_FILE, read_settings
 from tests.support.api import unix_client
@@ -68,6 +69,7 @@ container {{"id": "b", "name": "/db", "running": false, "started": "", "driver":
 """
 
 PLUGIN = Plugin(
+    identifier="0123",
     name="logboom:latest",
     is_enabled=True,
     variables={"LOGBOOM_DATA": "/data/logboom", "LOGBOOM_MAX_BYTES": "5g"},

@@ -17,8 +17,9 @@ from logboom.cli.doctor.checks import (
     Finding,
     examine,
 )
-from logboom.cli.doctor.engine import Answers, Container, Plugin, Probe, Unknown
+from logboom.cli.doctor.engine import Answers, Container, Probe, Unknown
 from logboom.cli.doctor.facts import Disk, Facts, Fifo, PipeLimits, Started, Worker
+from logboom.cli.plugin import Plugin
 from logboom.settings import read_settings
 
 NOW_NS = 1_769_860_800 * 10**9
@@ -27,6 +28,7 @@ WEB = "a" * 64
 GIGABYTE = 10**9
 
 PLUGIN = Plugin(
+    identifier="0123",
     name="logboom:latest",
     is_enabled=True,
     variables={"LOGBOOM_DATA": "/data/logboom"},

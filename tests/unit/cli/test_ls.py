@@ -151,12 +151,13 @@ def host(written: WrittenStore, folder: Path) -> dict[str, str]:
     client.write_text(CLIENT)
     client.chmod(0o755)
     plugin = folder / "plugin"
-    mount = {"Source": str(written.data.parent), "Destination": "/data"}
+    mount = {"Name": "data", "Source": str(written.data.parent), "Destination": "/data"}
     document = {
         "Id": "0123",
+        "Name": "logboom:latest",
         "Enabled": True,
-        "Settings": {"Env": [f"LOGBOOM_DATA=/data/{written.data.name}"]},
-        "Config": {"Mounts": [mount]},
+        "Settings": {"Env": [f"LOGBOOM_DATA=/data/{written.data.name}"], "Mounts": [mount]},
+        "Config": {"Mounts": [mount], "PropagatedMount": ""},
     }
     plugin.write_text(json.dumps(document))
     path = f"{client.parent}:{os.environ['PATH']}"

@@ -14,12 +14,16 @@ def put_client(folder: Path, monkeypatch: pytest.MonkeyPatch, *variables: str) -
     """A docker client whose engine mounts another folder than was set before an upgrade."""
     answer = {
         "Id": "0123",
+        "Name": "logboom:latest",
         "Enabled": True,
         "Settings": {
             "Mounts": [{"Name": "data", "Source": "/srv/log", "Destination": "/data"}],
             "Env": variables,
         },
-        "Config": {"Mounts": [{"Name": "data", "Source": "/var/log", "Destination": "/data"}]},
+        "Config": {
+            "Mounts": [{"Name": "data", "Source": "/var/log", "Destination": "/data"}],
+            "PropagatedMount": "",
+        },
     }
     client = folder / "docker"
     client.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")

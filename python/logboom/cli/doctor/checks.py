@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from logboom.cli.doctor.engine import Answers, Container, Plugin, Unknown
+from logboom.cli.doctor.engine import Answers, Container, Unknown
 from logboom.cli.doctor.facts import Facts
 from logboom.cli.output import show_bytes
+from logboom.cli.plugin import Plugin
 from logboom.options import parse_options
 from logboom.settings import read_settings
 

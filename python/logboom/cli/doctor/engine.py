@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from logboom.cli.client import TIMED_OUT, error_line, run_docker
+from logboom.cli.plugin import Plugin, parse_plugin
 
 __all__ = [
     "Answers",
     "Container",
-    "Plugin",
     "Probe",
     "Unknown",
     "ask_engine",
@@ -48,22 +48,6 @@ class Unknown:
     """In place of what could not be found out."""
 
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """``docker plugin inspect``."""
-
-    name: str
-    is_enabled: bool
-    variables: Mapping[str, str]
-    """Its settings."""
-    mounts: Sequence[tuple[str, str, str]]
-    """Name, source and destination of each, as an engine uses them (``Config``)."""
-    propagated: str
-    """The destination of the propagated mount, which outlives an upgrade as the others do; empty: there is none."""
-    set_sources: Mapping[str, str]
-    """The sources that were asked for (``Settings``), by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +126,7 @@ def parse_answers(text: str) -> Answers:
     def containers(_: object) -> list[Container]:
         return [_container(json.loads(line)) for line in found.get("container", [])]
 
-    plugin: Plugin | Unknown | None = answer("plugin", _plugin)
+    plugin: Plugin | Unknown | None = answer("plugin", parse_plugin)
     if isinstance(plugin, Unknown) and "no such plugin" in plugin.why.lower():
         plugin = None
     is_unlisted = "container-error" in found
@@ -153,21 +137,6 @@ def parse_answers(text: str) -> Answers:
         # An engine that has none says nothing of containers, but something of itself.
         containers=answer("container" if is_unlisted else "info", containers),
         probe=answer("probe", _probe) if found.keys() & {"probe", "probe-error"} else Unknown(""),
-    )
-
-
-def _plugin(told: Mapping[str, Any]) -> Plugin:
-    settings, config = told["Settings"], told["Config"]
-    return Plugin(
-        name=told["Name"],
-        is_enabled=told["Enabled"],
-        variables=dict(variable.partition("=")[::2] for variable in settings["Env"] or ()),
-        mounts=[
-            (mount["Name"], mount["Source"] or "", mount["Destination"])
-            for mount in config["Mounts"] or ()
-        ],
-        propagated=config["PropagatedMount"] or "",
-        set_sources={mount["Name"]: mount["Source"] or "" for mount in settings["Mounts"] or ()},
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from logboom._core import InvalidArgumentError, LogboomError, StoreView
-from logboom.cli.doctor.engine import Answers, Plugin, Unknown
+from logboom.cli.doctor.engine import Answers, Unknown
+from logboom.cli.plugin import Plugin
 from logboom.cli.worker import WorkerGoneError, ask
 from logboom.errors import ValueSyntaxError
 from logboom.settings import Settings, read_settings
@@ -189,11 +190,8 @@ def _settings(answers: Answers, data: str) -> Settings | Unknown:
 
 def _on_host(answers: Answers, data: str) -> str:
     """A folder in the plugin, as it is named on the host; the same where nothing tells what is mounted there."""
-    mounts = answers.plugin.mounts if isinstance(answers.plugin, Plugin) else ()
-    for _, source, destination in mounts:
-        if data.startswith(f"{destination}/"):
-            return source + data.removeprefix(destination)
-    return data
+    plugin = answers.plugin
+    return (isinstance(plugin, Plugin) and plugin.on_host(data)) or data
 
 
 def _disk(data: str, shown: str) -> Disk | Unknown:
