@@ -185,6 +185,18 @@ def test_a_store_in_memory_that_cannot_be_opened_and_limits_above_the_disk(host:
     engine.docker("rm", "unkept")
 
 
+def test_a_data_folder_in_the_plugins_own_root_folder(host: Host) -> None:
+    engine = host.engine
+    engine.docker("plugin", "disable", "--force", "logboom")
+    engine.docker("plugin", "set", "logboom", "LOGBOOM_DATA=/var/log/logboom")
+    engine.enable_plugin()
+    told = findings(examine(host))
+    assert told["mounts"]["what"] == "the data folder /var/log/logboom is in no mount"
+    mend(host, told["mounts"]["mend"])
+    assert "mounts" in examine(host)["well"]
+    assert host.run("logs", "web").returncode == 0
+
+
 def test_a_worker_that_does_not_answer_in_a_plugin_that_is_enabled(host: Host) -> None:
     engine = host.engine
     identifier = plugin_folder(engine).name
