@@ -10,6 +10,7 @@ from logboom.cli import FAILED
 from logboom.cli.containers import Container, list_containers, select
 from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
+from logboom.cli.session import forget
 from logboom.cli.store import data_option, open_view
 from logboom.cli.worker import WorkerGoneError, ask, stream_path
 from logboom.telemetry import printable
@@ -91,6 +92,7 @@ def _remove(folder: str, container: Container) -> bool:
     except WorkerGoneError as error:
         raise click.ClickException(f"{error}\n{_NO_WORKER}") from None
     if reply.status == 200:
+        forget(folder, container.container_id)
         show(printable(f"removed {container.name} ({container.short_id})") + "\n")
         return True
     _warn(container, str(reply.document["detail"]))

@@ -4,22 +4,22 @@ What dockerd does is done in the same order (moby, ``daemon/logger/plugin.go`` a
 """
 
 import fcntl
-import http.client
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 from logboom.cli.client import plugin_name
 from logboom.cli.plugin import inspect_plugin
 from logboom.cli.store import DEFAULT_DATA
-from logboom.cli.worker import Connection
+from logboom.cli.worker import WorkerGoneError, exchange
 
-__all__ = ["Service", "SessionError", "find_service", "is_unfinished", "session"]
+__all__ = ["Service", "SessionError", "find_service", "forget", "is_unfinished", "session"]
 
 FOLDER: Final = "importing"
 """In the store's folder: a folder for each container whose import has begun and not ended, with its FIFO."""
@@ -72,17 +72,15 @@ class Service:
                 return
 
     def _call(self, method: str, document: Mapping[str, Any]) -> None:
-        connection = Connection(Path(self.socket))
         try:
-            connection.request("POST", f"/LogDriver.{method}", json.dumps(document))
-            answer = connection.getresponse()
-            said = json.loads(answer.read() or "{}").get("Err")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise SessionError(f"the service does not answer at {self.socket}: {error}") from None
-        finally:
-            connection.close()
-        if said or answer.status != http.HTTPStatus.OK:
-            raise SessionError(said or f"{method} was answered with {answer.status}")
+            reply = exchange(
+                Path(self.socket), "POST", f"/LogDriver.{method}", json.dumps(document)
+            )
+        except WorkerGoneError as error:
+            raise SessionError(str(error)) from None
+        said = reply.document.get("Err") if reply.body else None
+        if said or reply.status != HTTPStatus.OK:
+            raise SessionError(said or f"{method} was answered with {reply.status}")
 
 
 def find_service() -> Service:
@@ -115,6 +113,14 @@ def is_unfinished(folder: str, container_id: str) -> bool:
     with suppress(FileNotFoundError, NotADirectoryError, SessionError), _locked(home):
         return True
     return False
+
+
+def forget(folder: str, container_id: str) -> None:
+    """Remove what a killed session has left beside a log that is not wanted any more."""
+    home = Path(folder, FOLDER, container_id)
+    with suppress(FileNotFoundError, NotADirectoryError, SessionError), _locked(home):
+        (home / "fifo").unlink(missing_ok=True)
+        _remove(home)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the worker alone can tell or do, asked of its API (``docs/api.md``)."""
+"""Requests to a worker: to its API (``docs/api.md``), and as dockerd makes them."""
 
 import http.client
 import json
@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from logboom.settings import SOCKET_FILE
 
-__all__ = ["Connection", "Reply", "WorkerGoneError", "ask", "stream_path"]
+__all__ = ["Reply", "WorkerGoneError", "ask", "exchange", "stream_path"]
 
 TIMEOUT_S: Final = 60
 """So long the worker may be silent. A large log is compressed before it is removed, and the disk may be slow."""
 
 
 class WorkerGoneError(Exception):
-    """Nobody answers at the API's socket; the message says where and why."""
+    """Nobody answers at a socket; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Reply:
         return document
 
 
-class Connection(http.client.HTTPConnection):
+class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket.
 
     Args:
@@ -75,10 +75,24 @@ def ask(folder: str, method: str, path: str) -> Reply:
     Raises:
         WorkerGoneError: nobody answers.
     """
-    place = Path(folder, SOCKET_FILE)
-    connection = Connection(place)
+    return exchange(Path(folder, SOCKET_FILE), method, path)
+
+
+def exchange(place: Path, method: str, path: str, body: str | None = None) -> Reply:
+    """Ask whoever listens at a socket.
+
+    Args:
+        place: the socket.
+        method: of HTTP.
+        path: what is asked for, as it stands in a request.
+        body: the request's.
+
+    Raises:
+        WorkerGoneError: nobody answers.
+    """
+    connection = _Connection(place)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body)
         answer = connection.getresponse()
         return Reply(answer.status, answer.read())
     except (OSError, http.client.HTTPException) as error:

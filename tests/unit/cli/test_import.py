@@ -238,6 +238,10 @@ def test_one_that_was_killed_is_told_apart(worker: Worker, docker_folder: Docker
     endless.unlink()
     done = run(worker, "import", docker_folder.path, code=1)
     assert f"logboom rm {ID}" in done.stderr
+    run(worker, "rm", "--force", ID)
+    assert not (worker.data / "importing").exists()
+    run(worker, "import", docker_folder.path)
+    assert run(worker, "logs", "web").stdout == "last\n"
 
 
 def test_without_a_service_it_says_so(worker: Worker, docker_folder: DockerFolder) -> None:
@@ -245,7 +249,7 @@ def test_without_a_service_it_says_so(worker: Worker, docker_folder: DockerFolde
     done = run(
         worker, "import", docker_folder.path, code=1, LOGBOOM_SOCKET=str(worker.folder / "none")
     )
-    assert "does not answer" in done.stderr
+    assert "no worker answers at" in done.stderr
     # Nothing was begun, so nothing is in the way.
     run(worker, "import", docker_folder.path)
 
