@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ PRINT = "while true; do echo an error; sleep 1; done"
 
 
 @pytest.fixture(scope="module")
-def host(engine: Engine) -> Host:
-    """As the pages take it to be: an image nginx, containers that have ended and one with another driver."""
+def host(engine: Engine) -> Iterator[Host]:
+    """As the pages take it to be: an image nginx, containers that have ended and one with another driver, a swarm."""
+    # Any free port, and no other machine: private engines of other tests may be in swarms of their own.
+    engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1:0")
     for name in ("web-1", "db"):
         engine.docker("run", f"--name={name}", "--log-driver=logboom", "bb", "echo", "an error")
     options = ("--detach", "--log-driver=json-file", "--stop-signal=KILL")
@@ -32,7 +35,8 @@ def host(engine: Engine) -> Host:
     engine.docker("create", "--name=image", "bb", "true")
     engine.docker("commit", f'--change=CMD ["sh", "-c", "{PRINT}"]', "image", "nginx")
     engine.docker("rm", "image")
-    return Host.of(engine)
+    yield Host.of(engine)
+    engine.docker("swarm", "leave", "--force")
 
 
 def run(host: Host, shell: str, command: str, folder: Path) -> str | None:
@@ -81,3 +85,20 @@ def test_a_command_that_makes_no_sense_is_found(host: Host, tmp_path: Path) -> N
     said = run(host, "sh", "logboom logs --no-such-option web-1", tmp_path)
     assert said is not None
     assert "No such option" in said
+
+
+def test_a_copy_is_put_back(host: Host, tmp_path: Path) -> None:
+    """As the page of operating tells it."""
+    for command in (
+        "cp -a /var/log/logboom/. /var/log/another-copy",
+        "docker run --name later --log-driver logboom bb echo later",
+        "docker plugin disable -f logboom",
+        "mv /var/log/logboom /var/log/logboom-before",
+        "cp -a /var/log/another-copy /var/log/logboom",
+        "docker plugin enable --timeout 0 logboom",
+        "docker logs web-1 | grep 'an error'",
+        "logboom logs web-1 | grep 'an error'",
+        "logboom verify",
+    ):
+        assert run(host, "sh", command, tmp_path) is None
+    assert "no container" in str(run(host, "sh", "logboom logs later", tmp_path))

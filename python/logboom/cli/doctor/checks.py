@@ -230,7 +230,7 @@ def _check_worker(facts: Facts) -> Iterator[Finding]:
         raise NotCheckedError(f"the plugin {facts.answers.name} is disabled")
     yield Finding(
         "the plugin is enabled, and its worker does not answer",
-        f"its first process was killed, which no engine notices, or the API cannot listen there: {facts.worker.why}",
+        f"its first process was killed or could not be started anew, which no engine tells, or the API cannot listen there: {facts.worker.why}",
         f"look why in the plugin's log (journalctl -u docker | grep plugin=); {_restart(facts.answers)}",
     )
 
