@@ -68,6 +68,10 @@ impl Disk for FrozenDisk {
         SystemDisk.list(path)
     }
 
+    fn changed_ns(&self, path: &Path) -> io::Result<i64> {
+        SystemDisk.changed_ns(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.wait();
         SystemDisk.rename(from, to)

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex};
 use logboom_core::Error;
 use logboom_core::disk::{Disk, DiskFile, OpenMode, SystemDisk};
 use logboom_core::replay::Replay;
-use logboom_core::store::{Listed, StoreView};
+use logboom_core::store::{Listed, PackedId, Store, StoreView};
 use logboom_core::stream::{Description, Limits, Query};
+use logboom_core::sync_log::SyncWhen;
 use support::{Host, Line, line, list, read_to_end};
 
 fn view(host: &Host) -> StoreView {
@@ -142,6 +143,11 @@ impl Disk for Interrupted {
         panic!("a view makes {}", path.display())
     }
 
+    fn changed_ns(&self, path: &Path) -> io::Result<i64> {
+        self.count();
+        SystemDisk.changed_ns(path)
+    }
+
     fn rename(&self, from: &Path, _: &Path) -> io::Result<()> {
         panic!("a view renames {}", from.display())
     }
@@ -160,6 +166,72 @@ impl Disk for Interrupted {
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         SystemDisk.free_bytes(path)
+    }
+}
+
+/// A stream that was written down while its files changed would be listed as it never was.
+#[test]
+fn nothing_wrong_is_written_down_at_whatever_call_of_a_look_a_file_is_replaced() {
+    let mut host = Host::new();
+    let ids = ["aa", "bb"].map(|digits| digits.repeat(32));
+    for (id, lines) in ids.iter().zip([300, 500]) {
+        let mut container = host.run(id);
+        container.print(&numbered(0, lines));
+        host.stop(&mut container);
+        host.wait_until(|folder| list(folder).len() == 2, id);
+    }
+    host.core = None;
+    let folder = host.stream_folder(&ids[0]);
+    let segment = folder.join(format!("{:020}.zst", 0));
+    let (old, new) = (
+        host.folder.path().join("old"),
+        host.folder.path().join("new"),
+    );
+    fs::copy(&segment, &old).unwrap();
+    for call in 0.. {
+        fs::copy(&old, &segment).unwrap();
+        fs::copy(
+            host.stream_folder(&ids[1])
+                .join(segment.file_name().unwrap()),
+            &new,
+        )
+        .unwrap();
+        // Long ago, or the change may come within the same tick of the clock.
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        fs::File::open(&folder)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+        let is_replaced = Arc::new(AtomicBool::new(false));
+        let (from, to, replaced) = (new.clone(), segment.clone(), Arc::clone(&is_replaced));
+        let disk: Arc<dyn Disk> = Arc::new(Interrupted {
+            calls_left: AtomicI64::new(call),
+            interrupt: Mutex::new(Box::new(move || {
+                fs::rename(&from, &to).unwrap();
+                replaced.store(true, Ordering::Relaxed);
+            })),
+        });
+        let store = Store::new(
+            host.data(),
+            Arc::new(SystemDisk),
+            [1; 16],
+            SyncWhen::default(),
+        );
+        store.open().unwrap();
+        let mut round = store.begin_cataloguing().unwrap();
+        round.add(&disk, &PackedId::new(&ids[0]), i64::MAX).unwrap();
+        round.end(&SystemDisk).unwrap();
+        store.close();
+        let held = view(&host).list().unwrap()[0].held;
+        if !is_replaced.load(Ordering::Relaxed) {
+            assert_eq!(held.unwrap().entry_count, 300);
+            break;
+        }
+        assert!(
+            held.is_none_or(|held| held.entry_count == 500),
+            "call {call}"
+        );
+        fs::remove_dir_all(host.data().join("catalogue")).unwrap_or_default();
     }
 }
 

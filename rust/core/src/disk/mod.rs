@@ -47,6 +47,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// What a folder holds, in no order; subfolders have size and time 0.
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>>;
+    /// When the names in a folder were last changed, which is to say that a file was made, renamed or removed there. A link is no
+    /// folder.
+    fn changed_ns(&self, path: &Path) -> io::Result<i64>;
     /// Gives a file another name, in place of what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file's name; who has it open can go on reading.

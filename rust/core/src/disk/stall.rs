@@ -215,6 +215,10 @@ impl Disk for WatchedDisk {
         watch(|| self.disk.list(path))
     }
 
+    fn changed_ns(&self, path: &Path) -> io::Result<i64> {
+        watch(|| self.disk.changed_ns(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         watch(|| self.disk.rename(from, to))
     }

@@ -69,6 +69,15 @@ impl Disk for SystemDisk {
         Ok(listed)
     }
 
+    fn changed_ns(&self, path: &Path) -> io::Result<i64> {
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_dir() {
+            Ok(modified_ns(&metadata))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

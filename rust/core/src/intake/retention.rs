@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::store::{Budget, Census, Held, PackedId, Removal, Scan, Store, StoreLimits};
+use crate::store::{
+    Budget, Cataloguing, Census, Held, PackedId, Removal, Scan, Store, StoreLimits,
+};
 use crate::stream::{Footprint, Stream};
 
 /// How often ages are looked at, by the store's clock.
@@ -30,6 +32,10 @@ const SLACK_PERCENT: u64 = 1;
 
 /// What a full disk is asked to give for new entries.
 const ROOM_BYTES: u64 = 16 << 20;
+
+/// When so many streams have come or gone the catalogue is brought up to date. As many more take a tenth of a second to list, and a
+/// store of fewer needs no catalogue.
+const CATALOGUE_AFTER: usize = 1000;
 
 /// What has gone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +72,14 @@ struct Walk {
     opens_all: bool,
 }
 
+/// One round in which the catalogue is brought up to date.
+#[derive(Debug)]
+struct CatalogueRound {
+    cataloguing: Cataloguing,
+    /// The stream that was taken up last.
+    behind: Option<PackedId>,
+}
+
 /// What the cutter knows of the store's streams, and what it has to do about them.
 #[derive(Debug)]
 pub(super) struct Retention {
@@ -77,6 +91,7 @@ pub(super) struct Retention {
     surplus: Vec<PackedId>,
     trim: Option<Trim>,
     walk: Option<Walk>,
+    catalogue_round: Option<CatalogueRound>,
     /// A part of a plan is carried out, or the first look; there may be more to plan.
     plans_again: bool,
     aged_ns: i64,
@@ -100,6 +115,7 @@ impl Retention {
             surplus: Vec::new(),
             trim: None,
             walk: None,
+            catalogue_round: None,
             plans_again: false,
             aged_ns: now_ns,
             free_at: now,
@@ -177,7 +193,7 @@ impl Retention {
     }
 
     fn has_plan(&self) -> bool {
-        self.is_over() || self.walk.is_some() || self.plans_again
+        self.is_over() || self.walk.is_some() || self.catalogue_round.is_some() || self.plans_again
     }
 
     /// The store has more than the limits allow, and it is known what goes.
@@ -201,6 +217,13 @@ impl Retention {
             self.walk = Some(Walk {
                 behind: None,
                 opens_all: true,
+            });
+        }
+        if self.catalogue_round.is_none() && self.census.turnover() >= CATALOGUE_AFTER {
+            self.census.forget_turnover();
+            self.catalogue_round = store.begin_cataloguing().map(|cataloguing| CatalogueRound {
+                cataloguing,
+                behind: None,
             });
         }
         if now < self.plan_at && !is_full {
@@ -357,6 +380,7 @@ impl Retention {
         }
         self.scan = None;
         self.is_scanned = true;
+        self.census.pack();
         self.look_at_ages();
         self.plan_at = now;
         self.plans_again = true;
@@ -392,10 +416,23 @@ impl Retention {
             }
         } else if let Some(walk) = self.walk.take() {
             self.step_walk(store, walk, now_ns, cut)?;
+        } else if let Some(round) = self.catalogue_round.take() {
+            self.step_catalogue(store, round, now_ns);
         } else {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Writes down what one stream holds. What the disk refuses is read from the streams' files when it is wanted: no fault.
+    fn step_catalogue(&mut self, store: &Store, mut round: CatalogueRound, now_ns: i64) {
+        let Some((id, _)) = self.census.next_after(round.behind.as_ref()) else {
+            let _ = round.cataloguing.end(store.disk());
+            return;
+        };
+        let _ = store.catalogue(&mut round.cataloguing, id, now_ns);
+        round.behind = Some(id.clone());
+        self.catalogue_round = Some(round);
     }
 
     /// Takes a stream's oldest segment, or all of an ended one that has no other; `false`: it cannot give.

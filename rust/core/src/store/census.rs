@@ -116,6 +116,7 @@ pub struct Census {
     streams: BTreeMap<PackedId, Known>,
     bytes: u64,
     segment_count: u64,
+    turnover: usize,
 }
 
 impl Census {
@@ -131,10 +132,26 @@ impl Census {
             }
             None => self.streams.remove(&id),
         };
+        self.turnover += usize::from(before.is_some() != found.is_some());
         if let Some(before) = before {
             self.bytes -= before.bytes;
             self.segment_count -= u64::from(before.segment_count);
         }
+    }
+
+    /// Takes no more memory than it needs: a map that has grown in no order is a third empty.
+    pub fn pack(&mut self) {
+        self.streams = std::mem::take(&mut self.streams).into_iter().collect();
+    }
+
+    /// How many streams have come or gone since that was last forgotten.
+    pub fn turnover(&self) -> usize {
+        self.turnover
+    }
+
+    /// Counts from nothing again.
+    pub fn forget_turnover(&mut self) {
+        self.turnover = 0;
     }
 
     /// The streams' own limits of age are known no more.
@@ -289,6 +306,32 @@ mod tests {
             (census.bytes(), census.segment_count(), census.count()),
             (5, 2, 1)
         );
+    }
+
+    #[test]
+    fn only_streams_that_come_or_go_are_turnover() {
+        let mut census = Census::default();
+        census.set("a", Some(&holding(1)));
+        census.set("b", Some(&holding(1)));
+        assert_eq!(census.turnover(), 2);
+        census.forget_turnover();
+        census.set("a", Some(&holding(2)));
+        census.set("c", None);
+        assert_eq!(census.turnover(), 0);
+        census.set("b", None);
+        assert_eq!(census.turnover(), 1);
+    }
+
+    #[test]
+    fn packing_loses_nothing() {
+        let mut census = Census::default();
+        for id in ["b", "c", "a"] {
+            census.set(id, Some(&holding(1)));
+        }
+        census.pack();
+        let kept: Vec<String> = census.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(kept, ["a", "b", "c"]);
+        assert_eq!((census.bytes(), census.count()), (3, 3));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! DATA/first-sequence              where a stream begins that has no folder; only ever raised
 //! DATA/power-cuts                  how many power cuts the store has seen
 //! DATA/sync/                       the sync log
+//! DATA/catalogue/                  what ended streams hold, to be listed quickly
 //! DATA/containers/<container id>/  a stream
 //! DATA/containers/.removed-<id>/   a stream that is being removed
 //! ```
@@ -18,6 +19,7 @@
 
 mod ballast;
 mod budget;
+mod catalogue;
 mod census;
 mod limits;
 mod record;
@@ -33,6 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use budget::{Budget, Held};
+pub use catalogue::Cataloguing;
 pub use census::{Census, PackedId, Scan};
 pub use limits::StoreLimits;
 pub use record::{
@@ -53,6 +56,7 @@ use root::Root;
 
 const CONTAINERS: &str = "containers";
 const SYNC: &str = "sync";
+const CATALOGUE: &str = "catalogue";
 
 /// Checks what names a folder: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters.
 ///
@@ -213,6 +217,21 @@ impl Store {
             folder,
             Some(fifo_root),
         ))
+    }
+
+    /// Begins to write down anew what ended streams hold; `None`: the store is not open.
+    pub fn begin_cataloguing(&self) -> Option<Cataloguing> {
+        let root = self.root();
+        let root = root.as_ref()?;
+        Some(Cataloguing::begin(root.folder(), root.power_cuts()))
+    }
+
+    /// Takes up the next stream in it.
+    ///
+    /// # Errors
+    /// The disk refused; it can go on with the one behind.
+    pub fn catalogue(&self, to: &mut Cataloguing, id: &PackedId, now_ns: i64) -> Result<()> {
+        to.add(&self.disk, id, now_ns)
     }
 
     /// A cut has met a full disk. Gives up the room that is kept for cutting; `false`: there is none.

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::catalogue::{Catalogue, Row};
 use super::record::{record_folder, records};
-use super::root::readable_folder;
+use super::root::{read_power_cuts, readable_folder};
 use super::{CONTAINERS, check_container_id};
 use crate::disk::{Disk, SystemDisk, is_missing};
 use crate::error::{Error, Result};
-use crate::stream::{Footprint, Session, SessionFacts, Snapshot, read_facts};
+use crate::stream::{Description, Footprint, Session, SessionFacts, Snapshot, read_facts};
 
 /// One stream of a store, or a container that runs and has not printed yet.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Listed {
     pub last_started_ns: Option<i64>,
     /// What is known of the container, as its newest session gave it.
     pub facts: Option<String>,
+    /// What it holds, where that is known without a look at its segments.
+    pub held: Option<Description>,
 }
 
 /// A container's sessions that are written down beside FIFOs.
@@ -86,23 +89,29 @@ impl StoreView {
     /// # Errors
     /// The disk refused.
     pub fn stream_ids(&self) -> Result<Vec<String>> {
+        let mut ids = self.find_ids()?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The ids of all streams, in no order.
+    fn find_ids(&self) -> Result<Vec<String>> {
         let folder = self.folder.join(CONTAINERS);
         let listed = self.disk.list(&folder);
         if is_missing(&listed) {
             return Ok(Vec::new());
         }
-        let mut ids: Vec<String> = listed
+        let names = listed
             .map_err(Error::io("list", &folder))?
             .into_iter()
-            .map(|listed| listed.name)
+            .map(|listed| listed.name);
+        Ok(names
             .filter(|name| check_container_id(name).is_ok())
-            .collect();
-        ids.sort_unstable();
-        Ok(ids)
+            .collect())
     }
 
     /// All streams with what is known of their containers, and the containers that run and have printed nothing, by id. One small
-    /// file is read for each.
+    /// file is read for each that is not in the catalogue.
     ///
     /// # Errors
     /// The disk refused.
@@ -116,13 +125,36 @@ impl StoreView {
     /// The disk refused.
     pub fn list_page(&self, after: &str, most: usize) -> Result<Vec<Listed>> {
         let recorded = self.recorded()?;
-        let mut ids = self.stream_ids()?;
+        let mut ids = self.find_ids()?;
         let active = recorded.iter().flatten().filter(|(_, here)| here.is_active);
-        ids.extend(active.map(|(id, _)| id.clone()));
+        let active: Vec<&String> = active.map(|(id, _)| id).collect();
+        // One that runs and has printed comes twice.
+        let enough = most.saturating_add(active.len());
+        ids.extend(active.into_iter().cloned());
+        ids.retain(|id| &**id > after);
+        // Only what is on the page is sorted.
+        if enough < ids.len() {
+            ids.select_nth_unstable(enough);
+            ids.truncate(enough);
+        }
         ids.sort_unstable();
         ids.dedup();
-        let page = ids.into_iter().filter(|id| &**id > after).take(most);
+        ids.truncate(most);
+        // Without the number of power cuts nothing that was written down can be trusted.
+        let power_cuts = read_power_cuts(&self.folder, &*self.disk).ok();
+        let mut catalogue = power_cuts.map(|count| Catalogue::new(&self.folder, count));
         let list = |container_id: String| {
+            let is_recorded = recorded
+                .as_ref()
+                .map(|recorded| recorded.contains_key(&container_id));
+            if is_recorded != Some(true) {
+                let catalogue = catalogue.as_mut();
+                let row = catalogue.and_then(|known| known.find(&*self.disk, &container_id));
+                if let Some(row) = row {
+                    // What has no record does not run.
+                    return catalogued(container_id, is_recorded, row);
+                }
+            }
             let folder = self.stream_folder(&container_id);
             let mut sessions = read_facts(&*self.disk, &folder, &container_id);
             let is_active = recorded.as_ref().map(|recorded| {
@@ -134,7 +166,7 @@ impl StoreView {
             });
             listed(container_id, is_active, &sessions)
         };
-        Ok(page.map(list).collect())
+        Ok(ids.into_iter().map(list).collect())
     }
 
     /// The sessions that are written down beside FIFOs, by container.
@@ -164,6 +196,15 @@ impl StoreView {
         Footprint::of_folder(&*self.disk, &self.stream_folder(container_id))
     }
 
+    /// What a stream holds, by its files as they are now; `None`: it has no folder.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or the disk refused.
+    pub fn describe(&self, container_id: &str) -> Result<Option<Description>> {
+        let snapshot = self.snapshot(container_id)?;
+        snapshot.map(|snapshot| snapshot.describe()).transpose()
+    }
+
     /// A stream as its files are now; `None`: it has no folder.
     ///
     /// # Errors
@@ -183,6 +224,18 @@ fn listed(container_id: String, is_active: Option<bool>, sessions: &[SessionFact
         first_started_ns: started().min(),
         last_started_ns: started().max(),
         facts: newest.map(|session| session.facts.get().to_owned()),
+        held: None,
+    }
+}
+
+fn catalogued(container_id: String, is_active: Option<bool>, row: Row) -> Listed {
+    Listed {
+        container_id,
+        is_active,
+        first_started_ns: Some(row.first_started_ns),
+        last_started_ns: Some(row.last_started_ns),
+        facts: Some(row.facts),
+        held: Some(row.held),
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Snapshot {
     /// Its blocks, oldest first.
     blocks: Vec<BlockPlace>,
     stored_bytes: u64,
+    has_journal: bool,
 }
 
 impl Snapshot {
@@ -120,6 +121,7 @@ impl Snapshot {
             stream: Arc::new(stream),
             blocks,
             stored_bytes,
+            has_journal: !numbers(&listed, journal::parse_file_name).is_empty(),
         }))
     }
 
@@ -129,6 +131,11 @@ impl Snapshot {
     /// No file descriptor is left, or the disk refused.
     pub fn read(&self, query: &Query) -> Result<Reader> {
         Reader::open(&self.stream, query)
+    }
+
+    /// One of its files is a generation, whole or not.
+    pub fn has_journal(&self) -> bool {
+        self.has_journal
     }
 
     /// The sequence number behind its newest entry.

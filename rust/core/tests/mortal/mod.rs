@@ -176,6 +176,10 @@ impl Disk for MortalDisk {
         SystemDisk.list(path)
     }
 
+    fn changed_ns(&self, path: &Path) -> io::Result<i64> {
+        SystemDisk.changed_ns(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.refuse(is_in_store(to))?;
         if self.0.spend() {
