@@ -12,6 +12,7 @@ FLOORS = {
     "core": 8,
     "intake": 7,
     "playback": 7,
+    "listing": 7,
     "store": 6,
     "replay": 6,
     "stream": 5,

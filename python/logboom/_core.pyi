@@ -9,15 +9,18 @@ Calls marked *may block* do file I/O or wait for an intake thread, with the GIL 
 Times are ``int`` nanoseconds since the Unix epoch. Sizes are ``int`` bytes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, final
 
 __all__ = [
     "ClosedError",
+    "Container",
     "Converted",
     "Description",
     "Finding",
     "InvalidArgumentError",
+    "Listing",
     "LogboomError",
     "Pattern",
     "Playback",
@@ -33,6 +36,9 @@ __all__ = [
     "Watchdog",
     "commit",
     "convert_json_file",
+    "show_bytes",
+    "show_time",
+    "table",
     "verify",
     "version",
 ]
@@ -42,6 +48,15 @@ def version() -> str:
 
 def commit() -> str:
     """The commit that this was built from, with ``-dirty`` behind it where files were changed; ``unknown`` outside a repository."""
+
+def show_bytes(size_bytes: int) -> str:
+    """A size with three digits and a decimal unit, as Docker shows them: ``1.23MB``."""
+
+def show_time(time_ns: int | None, *, utc: bool) -> str:
+    """A time to the second, in the zone of this process or in UTC; ``-`` where there is none."""
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
+    """Columns with two spaces between them; those in ``right`` are aligned to the right. Cells may hold anything."""
 
 class LogboomError(Exception):
     """Base of everything the core raises."""
@@ -386,7 +401,7 @@ class StoreView:
         """
 
     def streams(self) -> list[Stream]:
-        """All streams, sorted by container id. *May block*: one small file is read for each.
+        """All streams, sorted by container id. *May block*: one small file is read for each that is not in the catalogue.
 
         Containers that run and have printed nothing are among them, although they have no stream yet, where FIFOs can be reached.
 
@@ -403,6 +418,31 @@ class StoreView:
 
         Raises:
             StorageError: the disk refused.
+        """
+
+    def containers(self) -> list[Container]:
+        """All streams as people know them, oldest first, and by container id where they are as old. *May block* as ``streams``.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+
+    def listing(
+        self,
+        containers: list[Container],
+        *,
+        existing: frozenset[str] | None,
+        states: list[str] | None,
+        sort: str,
+    ) -> Listing:
+        """What some of them hold. *May block* as ``describe``, for each that is not in the catalogue.
+
+        Args:
+            containers: which.
+            existing: the ids of the containers that the engine has; ``None``: nobody knows.
+            states: only those that are ``"active"``, ``"ended"`` or ``"removed"``; ``None``: all.
+            sort: ``"last"`` or ``"first"`` time, ``"name"``, ``"entries"``, ``"size"`` or ``"stored"`` bytes. Times and sizes with the
+                newest and the largest first, but for ``"first"``.
         """
 
     def describe(self, *, container_id: str) -> Description | None:
@@ -466,6 +506,63 @@ class Stream:
     @property
     def facts(self) -> str | None:
         """What is known of the container, as JSON: the ``facts`` of ``Store.start_session``, of the newest session."""
+
+    @property
+    def held(self) -> Description | None:
+        """What it holds, where the catalogue tells; ``None``: ask ``StoreView.describe``."""
+
+@final
+class Container:
+    """A container whose log is in the store, or that runs and has printed nothing."""
+
+    @property
+    def container_id(self) -> str:
+        """Its id."""
+
+    @property
+    def short_id(self) -> str:
+        """The same as docker shows it."""
+
+    @property
+    def name(self) -> str:
+        """Its name; its short id where none is known."""
+
+    @property
+    def image(self) -> str:
+        """The image's name; empty where none is known."""
+
+    @property
+    def labels(self) -> str:
+        """Its labels, a JSON object."""
+
+    @property
+    def attributes(self) -> str:
+        """What the options ``labels``, ``env`` and ``tag`` chose, a JSON object."""
+
+    @property
+    def is_active(self) -> bool | None:
+        """Whether it runs; ``None``: that cannot be seen from here."""
+
+    @property
+    def is_named(self) -> bool:
+        """Something is known of it; of a container that has just begun that may come later."""
+
+    @property
+    def held(self) -> Description | None:
+        """What its log holds, where the catalogue tells; ``None``: ask ``StoreView.describe``."""
+
+@final
+class Listing:
+    """Containers and what their logs hold."""
+
+    def faults(self) -> list[tuple[str, str]]:
+        """The names of those whose logs cannot be read, and why."""
+
+    def table(self, *, utc: bool) -> str:
+        """A table for people, with times in UTC or in the zone of this process."""
+
+    def json(self) -> bytes:
+        """A JSON object a line."""
 
 @final
 class Description:

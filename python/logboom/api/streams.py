@@ -12,7 +12,7 @@ from logboom.threads import Lane, run_in_core
 __all__ = ["PAGE_DEFAULT", "PAGE_LIMIT", "Streams"]
 
 PAGE_LIMIT: Final = 1000
-"""Streams in one answer at most: the index of each is read, which takes some tenths of a millisecond."""
+"""Streams in one answer at most: of one that is not in the catalogue the index is read, which takes some tenths of a millisecond."""
 
 PAGE_DEFAULT: Final = 100
 
@@ -91,7 +91,7 @@ def _describe(view: _core.StoreView, stream: _core.Stream) -> dict[str, object]:
         "container": None if stream.facts is None else json.loads(stream.facts),
     }
     try:
-        held = view.describe(container_id=stream.container_id)
+        held = stream.held or view.describe(container_id=stream.container_id)
     except _core.StorageError as error:
         return {**described, "fault": str(error)}
     # There is none of a container that runs and has printed nothing.

@@ -2,25 +2,18 @@
 
 import difflib
 import fnmatch
-import json
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from logboom._core import StoreView, Stream
-from logboom.errors import ValueSyntaxError
-from logboom.instants import parse_instant_ns
+from logboom._core import Container
 
 __all__ = [
     "SHORT_ID_LENGTH",
-    "Container",
     "NoContainerError",
     "has_id",
     "is_pattern",
-    "list_containers",
     "matches",
     "select",
 ]
@@ -35,57 +28,6 @@ _NEAR_COUNT: Final = 3
 
 class NoContainerError(click.ClickException):
     """Nothing in the store bears a name that was given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container whose log is in the store, or that runs and has printed nothing."""
-
-    container_id: str
-    name: str
-    """Its short id where no name is known."""
-    image: str
-    labels: dict[str, str]
-    attributes: dict[str, str]
-    is_active: bool | None
-    """``None``: that cannot be seen from here."""
-    begun_ns: int
-    """When it was created, or else first seen; 0: not known."""
-    is_named: bool
-    """Something is known of it; of a container that has just begun that may come later."""
-
-    @property
-    def short_id(self) -> str:
-        """As docker shows it."""
-        return self.container_id[:SHORT_ID_LENGTH]
-
-
-def list_containers(view: StoreView) -> list[Container]:
-    """All of them, oldest first."""
-    containers = [_container(stream) for stream in view.streams()]
-    return sorted(containers, key=lambda container: (container.begun_ns, container.container_id))
-
-
-def _container(stream: Stream) -> Container:
-    facts: dict[str, Any] = json.loads(stream.facts) if stream.facts else {}
-    return Container(
-        container_id=stream.container_id,
-        name=str(facts.get("name", "")).removeprefix("/") or stream.container_id[:SHORT_ID_LENGTH],
-        image=str(facts.get("image", "")),
-        # Too large ones are left out of the facts.
-        labels=facts.get("labels") or {},
-        attributes=facts.get("attributes") or {},
-        is_active=stream.is_active,
-        begun_ns=_created_ns(facts) or stream.first_started_ns or 0,
-        is_named=stream.facts is not None,
-    )
-
-
-def _created_ns(facts: dict[str, Any]) -> int | None:
-    """When a container was created: of an imported log that is long before it came here."""
-    with suppress(ValueSyntaxError):
-        return parse_instant_ns(str(facts.get("created", "")))
-    return None
 
 
 def select(containers: Sequence[Container], names: Iterable[str], *, last: bool) -> list[Container]:

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from logboom._core import Playback
-from logboom.cli.containers import list_containers, select
+from logboom.cli.containers import select
 from logboom.cli.merge import Selection, add
 from logboom.cli.output import STDOUT, ClosedPipeError, show_bytes, write_all
 from logboom.cli.store import data_option, open_view
@@ -81,7 +81,7 @@ def export(
     )
     only_stderr = None if stream is None else stream == "stderr"
     playback = Playback(view, only_stderr=only_stderr)
-    containers = select(list_containers(view), names, last=last)
+    containers = select(view.containers(), names, last=last)
     entry_count = sum(add(playback, view, container, selection) for container in containers)
     told = Progress(entry_count, is_told=sys.stderr.isatty() if progress is None else progress)
     try:

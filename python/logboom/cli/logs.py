@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from logboom._core import Playback, Printed, StoreView
-from logboom.cli.containers import Container, is_pattern, list_containers, matches, select
+from logboom._core import Container, Playback, Printed, StoreView
+from logboom.cli.containers import is_pattern, matches, select
 from logboom.cli.merge import Selection, add, tails
 from logboom.cli.output import STDERR, STDOUT, Prefixes, has_colour, write_all
 from logboom.cli.store import data_option, open_view
@@ -171,7 +171,7 @@ class Shown:
     def _list(self) -> list[Container]:
         # ORDER: the time first, so that what comes while the folder is listed is seen the next time.
         self._changed_ns = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
-        containers = list_containers(self._view)
+        containers = self._view.containers()
         self._has_unnamed = not all(container.is_named for container in containers)
         return containers
 

@@ -2,37 +2,25 @@
 
 import fnmatch
 import json
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TextIO
 
 import click
 
+from logboom._core import Container
 from logboom.cli.client import ask_ids, engine_option, parse_ids
-from logboom.cli.containers import Container, has_id, list_containers, matches
-from logboom.cli.output import show, show_bytes, show_time, table
-from logboom.cli.rows import Row, read_row
+from logboom.cli.containers import has_id, matches
+from logboom.cli.output import STDOUT, show, write_all
+from logboom.cli.rows import warn
 from logboom.cli.store import data_option, given_data, open_view
 
 __all__ = ["ls"]
 
 
-SORTS: Final[dict[str, Callable[[Row], tuple[int, str]]]] = {
-    "last": lambda row: (-(row.last_ns or 0), row.container.name),
-    "first": lambda row: (row.first_ns or 0, row.container.name),
-    "name": lambda row: (0, row.container.name),
-    "entries": lambda row: (-row.entry_count, row.container.name),
-    "size": lambda row: (-row.text_bytes, row.container.name),
-    "stored": lambda row: (-row.stored_bytes, row.container.name),
-}
+SORTS: Final = ("last", "first", "name", "entries", "size", "stored")
 """By what can be sorted; times and sizes with the newest and the largest first."""
 
-_HEAD: Final = ("NAME", "ID", "IMAGE", "STATE", "FIRST", "LAST", "ENTRIES", "SIZE", "STORED")
-_RIGHT: Final = (6, 7, 8)
-
-_STATES: Final = {True: "active", False: "ended", None: "-"}
-_REMOVED: Final = "removed"
-
-_WANTED: Final = {"active": {"active"}, "ended": {"ended", _REMOVED}}
+_STATES: Final = {"active": ["active"], "ended": ["ended", "removed"]}
 """The states that each option lets through."""
 
 
@@ -49,7 +37,7 @@ _WANTED: Final = {"active": {"active"}, "ended": {"ended", _REMOVED}}
 @click.option("--ended", "wanted", flag_value="ended", help="Only containers that do not run.")
 @click.option(
     "--sort",
-    type=click.Choice(list(SORTS)),
+    type=click.Choice(SORTS),
     default="last",
     show_default=True,
     help="By time, newest first; by size, largest first; or by name.",
@@ -79,23 +67,23 @@ def ls(
     logboom ls --ended --json
     """
     view = open_view(data)
-    named = [
-        container
-        for container in list_containers(view)
-        if _is_named(container, names) and all(_has_label(container, label) for label in labels)
-    ]
-    existing = parse_ids(_said(engine, data))
     containers = [
         container
-        for container in named
-        if wanted is None or _state(container, existing) in _WANTED[wanted]
+        for container in view.containers()
+        if _is_named(container, names) and (not labels or _has_labels(container.labels, labels))
     ]
-    rows = sorted((read_row(view, container) for container in containers), key=SORTS[sort])
+    listing = view.listing(
+        containers,
+        existing=parse_ids(_said(engine, data)),
+        states=_STATES[wanted] if wanted else None,
+        sort=sort,
+    )
+    for name, fault in listing.faults():
+        warn(name, fault)
     if as_json:
-        text = "".join(json.dumps(_document(row, existing)) + "\n" for row in rows)
+        write_all(STDOUT, listing.json())
     else:
-        text = table(_HEAD, [_cells(row, existing, utc=utc) for row in rows], right=_RIGHT)
-    show(text)
+        show(listing.table(utc=utc))
 
 
 def _said(engine: TextIO | None, data: str | None) -> str:
@@ -109,52 +97,17 @@ def _is_named(container: Container, names: tuple[str, ...]) -> bool:
     return not names or any(matches(container, name) or has_id(container, name) for name in names)
 
 
-def _has_label(container: Container, wanted: str) -> bool:
+# Containers that come from the same place have the same labels.
+@lru_cache
+def _has_labels(labels_json: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a container has all labels that are wanted, each as ``KEY[=VALUE]``."""
+    labels: dict[str, str] = json.loads(labels_json)
+    return all(_has_label(labels, label) for label in wanted)
+
+
+def _has_label(labels: dict[str, str], wanted: str) -> bool:
     key, has_value, value = wanted.partition("=")
     return any(
         fnmatch.fnmatchcase(label, key) and (not has_value or fnmatch.fnmatchcase(text, value))
-        for label, text in container.labels.items()
+        for label, text in labels.items()
     )
-
-
-def _is_removed(container: Container, existing: frozenset[str] | None) -> bool | None:
-    """Whether the engine no longer has it; ``None``: the engine has not told what it has."""
-    if container.is_active:
-        return False
-    return None if existing is None else container.container_id not in existing
-
-
-def _state(container: Container, existing: frozenset[str] | None) -> str:
-    return _REMOVED if _is_removed(container, existing) else _STATES[container.is_active]
-
-
-def _cells(row: Row, existing: frozenset[str] | None, *, utc: bool) -> list[str]:
-    container = row.container
-    return [
-        container.name,
-        container.short_id,
-        container.image or "-",
-        _state(container, existing),
-        show_time(row.first_ns, utc=utc),
-        show_time(row.last_ns, utc=utc),
-        f"{row.entry_count:,}",
-        show_bytes(row.text_bytes),
-        show_bytes(row.stored_bytes),
-    ]
-
-
-def _document(row: Row, existing: frozenset[str] | None) -> dict[str, object]:
-    container = row.container
-    return {
-        "name": container.name,
-        "id": container.container_id,
-        "image": container.image,
-        "labels": container.labels,
-        "active": container.is_active,
-        "removed": _is_removed(container, existing),
-        "first_ns": row.first_ns,
-        "last_ns": row.last_ns,
-        "entries": row.entry_count,
-        "text_bytes": row.text_bytes,
-        "stored_bytes": row.stored_bytes,
-    }

@@ -1,5 +1,6 @@
 """Several containers read as one log."""
 
+import json
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from logboom._core import Description, Playback, StorageError, StoreView
-from logboom.cli.containers import Container
+from logboom._core import Container, Description, Playback, StorageError, StoreView
 
 __all__ = ["Selection", "add", "encode_details", "tails"]
 
@@ -54,7 +54,9 @@ def add(
             since_ns=selection.since_ns,
             until_ns=selection.until_ns,
             times=selection.times,
-            details=encode_details(container.attributes) if selection.has_details else None,
+            details=encode_details(json.loads(container.attributes))
+            if selection.has_details
+            else None,
             prefix=prefix,
         )
     return entry_count if tail is None else min(tail, entry_count)
@@ -88,5 +90,5 @@ def tails(view: StoreView, containers: Sequence[Container], tail: int) -> dict[s
 def _describe(view: StoreView, container: Container) -> Description | None:
     """What a log holds; of one that cannot be read an entry of the playback says why."""
     with suppress(StorageError):
-        return view.describe(container_id=container.container_id)
+        return container.held or view.describe(container_id=container.container_id)
     return None

@@ -1,10 +1,10 @@
 """What commands write: bytes at once, tables, sizes and times for people."""
 
 import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import IO, Final
 
+from logboom._core import show_bytes, show_time, table
 from logboom.telemetry import printable
 
 __all__ = [
@@ -22,8 +22,6 @@ __all__ = [
 
 STDOUT: Final = 1
 STDERR: Final = 2
-
-_SIZE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 """Cyan, yellow, green, magenta, blue, and the bright ones, as compose takes them. Red is for errors."""
@@ -81,35 +79,3 @@ class Prefixes:
         if not self._colour:
             return text
         return b"\x1b[%dm%s\x1b[0m" % (_COLOURS[place % len(_COLOURS)], text)
-
-
-def show_bytes(size_bytes: int) -> str:
-    """A size with three digits and a decimal unit, as Docker shows them: ``1.23MB``."""
-    size = float(size_bytes)
-    unit = 0
-    while size >= 999.5 and unit < len(_SIZE_UNITS) - 1:
-        size /= 1000
-        unit += 1
-    return f"{size:.3g}{_SIZE_UNITS[unit]}"
-
-
-def show_time(time_ns: int | None, *, utc: bool) -> str:
-    """A time to the second, in the zone of this process or in UTC; ``-`` where there is none."""
-    if time_ns is None:
-        return "-"
-    moment = time.gmtime if utc else time.localtime
-    return time.strftime("%Y-%m-%d %H:%M:%S", moment(time_ns // 10**9))
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Columns with two spaces between them; those in ``right`` are aligned to the right. Cells may hold anything."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
-    return "\n".join(lines) + "\n"

@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
+from logboom._core import Container
 from logboom.cli import FAILED
-from logboom.cli.containers import Container, list_containers, select
+from logboom.cli.containers import select
 from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
 from logboom.cli.session import forget
@@ -42,7 +43,7 @@ def rm(names: tuple[str, ...], force: bool, data: str | None) -> int:
     logboom rm -f 'test-*'     asks nothing
     """
     view = open_view(data)
-    chosen = select(list_containers(view), names, last=False)
+    chosen = select(view.containers(), names, last=False)
     running = [container for container in chosen if container.is_active]
     rows = [read_row(view, container) for container in chosen if not container.is_active]
     for container in running:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import click
 
-from logboom._core import Description, StorageError, StoreView
-from logboom.cli.containers import Container
+from logboom._core import Container, Description, StorageError, StoreView
 from logboom.telemetry import printable
 
-__all__ = ["Row", "read_row"]
+__all__ = ["Row", "read_row", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,13 @@ class Row:
 def read_row(view: StoreView, container: Container) -> Row:
     """Look at a container's log. One that cannot be read is said on stderr, and keeps none from being shown."""
     try:
-        held = view.describe(container_id=container.container_id)
+        held = container.held or view.describe(container_id=container.container_id)
     except StorageError as error:
-        click.echo(printable(f"Warning: {container.name} cannot be read: {error}"), err=True)
+        warn(container.name, str(error))
         held = None
     return Row(container, held)
+
+
+def warn(name: str, error: str) -> None:
+    """Say that a container's log cannot be read."""
+    click.echo(printable(f"Warning: {name} cannot be read: {error}"), err=True)

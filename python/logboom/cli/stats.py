@@ -8,7 +8,6 @@ from typing import Final
 import click
 
 from logboom._core import StoreView
-from logboom.cli.containers import list_containers
 from logboom.cli.output import show, show_bytes, show_time, table
 from logboom.cli.rows import Row, read_row
 from logboom.cli.store import data_option, open_view
@@ -53,7 +52,7 @@ def stats(since: int, utc: bool, as_json: bool, data: str | None) -> None:
     view = open_view(data)
     now_ns = time.time_ns()
     span_ns = max((now_ns - since) // SPAN_COUNT, 1)
-    rows = [read_row(view, container) for container in list_containers(view)]
+    rows = [read_row(view, container) for container in view.containers()]
     activity = {row.container.container_id: _activity(view, row, since, span_ns) for row in rows}
     spans = [sum(bars) for bars in zip(*activity.values(), strict=True)] or [0] * SPAN_COUNT
     busiest = sorted(

@@ -5,6 +5,7 @@
 //! ```text
 //! intake    FIFO -> journal: the reactor, pipe sizes, sessions; the cutter of blocks
 //! playback  several streams of a view as one log
+//! listing   all streams of a view as a table, or as JSON
 //! store     all streams of one data folder: which exist, the lock, session records
 //! replay    a reader's entries as the frames that ReadLogs sends, or as lines
 //! stream    one container's entries in order: cutting, reading, retention, waking followers
@@ -29,6 +30,7 @@ mod fault;
 pub mod intake;
 pub mod journal;
 pub mod json_file;
+pub mod listing;
 mod pattern;
 pub mod playback;
 pub mod replay;

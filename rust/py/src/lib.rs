@@ -31,7 +31,9 @@ mod _core {
     #[pymodule_export]
     use crate::verify::{Finding, Verification, verify};
     #[pymodule_export]
-    use crate::view::{Description, StoreView, Stream};
+    use crate::view::{
+        Container, Description, Listing, StoreView, Stream, show_bytes, show_time, table,
+    };
     #[pymodule_export]
     use crate::watchdog::Watchdog;
 

@@ -12,7 +12,8 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
 
 use crate::stream::Given;
 use crate::wire::{Entry, STDERR};
@@ -50,6 +51,17 @@ impl Zone {
     /// The zone of this process.
     pub fn local() -> Self {
         Self::Local(TimeZone::system())
+    }
+
+    /// What calendar and clocks show there, and how far they are from UTC.
+    pub fn at(&self, time_ns: i64) -> (DateTime, Offset) {
+        // 64 bits of nanoseconds end in the year 2262, so there is always such a time.
+        let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
+        let offset = match self {
+            Self::Utc => Offset::UTC,
+            Self::Local(zone) => zone.to_offset(time),
+        };
+        (offset.to_datetime(time), offset)
     }
 }
 
@@ -155,13 +167,7 @@ fn put_number(name: &str, value: impl std::fmt::Display, out: &mut Vec<u8>) {
 
 /// Appends a time as Go's `2006-01-02T15:04:05.000000000Z07:00`.
 fn put_time(time_ns: i64, zone: &Zone, out: &mut Vec<u8>) {
-    // 64 bits of nanoseconds end in the year 2262, so there is always such a time.
-    let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
-    let offset = match zone {
-        Zone::Utc => jiff::tz::Offset::UTC,
-        Zone::Local(zone) => zone.to_offset(time),
-    };
-    let local = offset.to_datetime(time);
+    let (local, offset) = zone.at(time_ns);
     let mut digits = [0; 29];
     let _ = write!(
         digits.as_mut_slice(),
