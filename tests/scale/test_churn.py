@@ -1,11 +1,15 @@
 """Containers that come and go, by the thousand: what is left of each is small, and costs nobody who comes later anything."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import trio
 
+from logboom._core import StoreView
 from tests.conformance.worker import Worker, new_container_id
 from tests.crash.writers import POLL_S
 from tests.scale.sizes import IS_FULL
@@ -30,6 +34,14 @@ INODES = 3
 
 ANSWER_S = 0.4 if IS_FULL else 10
 """From the start of a worker to its first answer, and from a request to the beginning of a log. The small test runs beside others."""
+
+LISTED_S = 1 if IS_FULL else 10
+"""From the start of ``logboom ls`` to the last of all lines, at the best of a few times."""
+
+LISTED_TIMES = 5
+
+COME_S = 1_700_000_000
+"""When all of them have come, as far as their folders tell."""
 
 STREAM_MEMORY_BYTES = 100
 """What a stream that has ended may cost (docs/retention.md)."""
@@ -89,8 +101,28 @@ def check_small(stream: Path) -> None:
     assert sum(file.stat().st_blocks * 512 for file in files) <= BLOCK_BYTES, files
 
 
+async def catalogued(data: Path) -> None:
+    """Wait until the worker has written down what all streams hold."""
+    view = StoreView.open(data=str(data), fifo_root=None)
+    with trio.fail_after(SETTLED_S):
+        while any(stream.held is None for stream in view.streams()):
+            await trio.sleep(10 * POLL_S)
+
+
+def least_listed_s(data: Path, command: str) -> float:
+    """Seconds that a list of all streams takes, and Python's start."""
+    taken = []
+    for _ in range(LISTED_TIMES):
+        began = time.perf_counter()
+        words = [sys.executable, "-m", "logboom", *command.split(), "--data", str(data)]
+        listed = subprocess.run(words, check=True, capture_output=True).stdout
+        taken.append(time.perf_counter() - began)
+        assert listed.count(b"busybox:latest") == KEPT
+    return min(taken)
+
+
 def copy_streams(folder: Path, count: int) -> None:
-    """Make it so many streams: faster than running them."""
+    """Make it so many streams, none of which has just come: faster than running them."""
     models = [
         {file.name: file.read_bytes() for file in stream.iterdir()} for stream in folder.iterdir()
     ]
@@ -99,6 +131,8 @@ def copy_streams(folder: Path, count: int) -> None:
         stream.mkdir()
         for name, content in models[number % len(models)].items():
             (stream / name).write_bytes(content)
+    for stream in folder.iterdir():
+        os.utime(stream, (COME_S, COME_S))
 
 
 async def test_short_containers_leave_little_and_cost_nothing_when_they_are_gone(
@@ -136,11 +170,18 @@ async def test_short_containers_leave_little_and_cost_nothing_when_they_are_gone
         answer_s = time.perf_counter() - began
         read_s = max([await read_begins_s(worker, name) for name in names[:20]])
         most = most_with(idle, KEPT)
+        await catalogued(worker.data)
         kept = await settle(worker, most)
+    listed_s = {
+        command: least_listed_s(folder / "data", command)
+        for command in ["ls", "ls --json", "ls *_boom", "ls --label com.example.team=river"]
+    }
     tell(
         f"{KEPT} streams: first answer after {answer_s * 1e3:.0f} ms, a log begins after"
-        f" {read_s * 1e3:.0f} ms at most, {kept.text}"
+        f" {read_s * 1e3:.0f} ms at most, {kept.text};"
+        f" {', '.join(f'{command} {seconds:.2f} s' for command, seconds in listed_s.items())}"
     )
     assert not kept.is_more_than(most)
     assert answer_s <= ANSWER_S
     assert read_s <= ANSWER_S
+    assert max(listed_s.values()) <= LISTED_S

@@ -259,7 +259,7 @@ impl Cataloguing {
         }
     }
 
-    /// Takes up one stream, which comes behind all before it; at most its two files are read.
+    /// Takes up one stream, which comes behind all before it. Its files are looked at unless the old sheet tells what they hold.
     ///
     /// # Errors
     /// The disk refused a sheet, or that stream's files; the round can go on behind it.
