@@ -36,7 +36,7 @@ BACKLOG_BYTES = 8_000_000
 """Lives that are killed early leave journals behind; when there is so much, one that is not killed cuts it, else lives would
 grow faster than kills come later."""
 
-SYNC_LOG_HEADER_BYTES = 32
+SYNC_LOG_HEADER_BYTES = 64
 
 CHANGES_OF_EVERY_LIFE = {"write", "reserve", "sync", "rename", "remove"}
 """A block is written and synced, the journal that it was made from goes; room for another is reserved; the facts of a new

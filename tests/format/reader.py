@@ -32,7 +32,8 @@ BLOCK_PREFIX_BYTES: Final = 136
 INDEX_ROW_BYTES: Final = 56
 INDEX_TRAILER_BYTES: Final = 24
 HEADER_PAGE_BYTES: Final = 4096
-SYNC_HEADER_BYTES: Final = 32
+SYNC_HEADER_BYTES: Final = 64
+SYNC_WINDOW_BYTES: Final = 128 << 10
 
 
 class FormatError(Exception):
@@ -672,7 +673,7 @@ def _known_header(prefix: bytes) -> BlockHeader | None:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncRecord:
+class SyncItem:
     number: int
     session: int
     position: int
@@ -682,31 +683,69 @@ class SyncRecord:
     frames: bytes
 
 
-def read_sync_log(content: bytes) -> tuple[bytes, list[SyncRecord]]:
-    """The machine start, and the records that are whole."""
+def read_sync_log(content: bytes) -> tuple[bytes, list[SyncItem]]:
+    """The machine start, and the items of the records that are whole."""
     fields = Fields(content)
     magic, boot_id = fields.take(8), fields.take(16)
     if magic != b"LOGSYNC1" or fields.unsigned(4) != crc32c(content[:24]):
         raise FormatError("this is no sync log")
-    fields.take(4)
-    records = []
+    layout = fields.unsigned(4)
+    if layout == 0:
+        return boot_id, list(_first_sync_items(fields))
+    fields.take(8)
+    life = fields.take(8)
+    if layout != 1 or fields.unsigned(4) != crc32c(content[:48]):
+        raise FormatError("this is no sync log")
+    fields.take(SYNC_HEADER_BYTES - fields.position)
+    return boot_id, list(_packed_sync_items(fields, life))
+
+
+def _first_sync_items(fields: Fields) -> Iterator[SyncItem]:
     while fields:
         try:
             length, crc = fields.unsigned(4), fields.unsigned(4)
-            body = fields.take(length)
+            item = fields.take(length)
         except FormatError:
-            break
-        if length > MAX_RECORD_BYTES or crc != crc32c(body):
-            break
-        record = Fields(body)
-        number, session, position, first_sequence = (record.unsigned(8) for _ in range(4))
-        created_ns = record.signed(8)
-        container_id = record.take(record.unsigned(2)).decode()
-        frames = body[record.position :]
-        records.append(
-            SyncRecord(number, session, position, first_sequence, created_ns, container_id, frames)
-        )
-    return boot_id, records
+            return
+        if length > MAX_RECORD_BYTES or crc != crc32c(item):
+            return
+        yield _sync_item(item)
+
+
+def _packed_sync_items(fields: Fields, life: bytes) -> Iterator[SyncItem]:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=SYNC_WINDOW_BYTES).decompressobj()
+    while fields:
+        try:
+            known = fields.take(16)
+            crc = fields.unsigned(4)
+            prefix = Fields(known)
+            its_life, stored_bytes, packed_bytes = (
+                prefix.take(8),
+                prefix.unsigned(4),
+                prefix.unsigned(4),
+            )
+            stored = fields.take(stored_bytes)
+        except FormatError:
+            return
+        if its_life != life or not 0 < stored_bytes <= MAX_RECORD_BYTES:
+            return
+        if crc != crc32c(known + stored) or packed_bytes > MAX_RECORD_BYTES:
+            return
+        content = unpacker.decompress(stored) if packed_bytes else stored
+        if packed_bytes not in {0, len(content)}:
+            return
+        items = Fields(content)
+        while items:
+            yield _sync_item(items.take(items.unsigned(4)))
+
+
+def _sync_item(content: bytes) -> SyncItem:
+    fields = Fields(content)
+    number, session, position, first_sequence = (fields.unsigned(8) for _ in range(4))
+    created_ns = fields.signed(8)
+    container_id = fields.take(fields.unsigned(2)).decode()
+    frames = content[fields.position :]
+    return SyncItem(number, session, position, first_sequence, created_ns, container_id, frames)
 
 
 def main(arguments: list[str]) -> int:

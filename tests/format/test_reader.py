@@ -30,7 +30,7 @@ from tests.format.reader import (
     Entry,
     FormatError,
     Stream,
-    SyncRecord,
+    SyncItem,
     crc32c,
     decode_block,
     decode_block_header,
@@ -380,15 +380,15 @@ def test_the_sync_log_holds_what_lies_in_no_block(host: Host) -> None:
     host.read_by_core()
 
     machine_start = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
-    found: list[SyncRecord] = []
+    found: list[SyncItem] = []
 
     def holds(count: int) -> bool:
         found.clear()
         for path in sorted((host.data / "sync").iterdir()):
-            boot_id, records = read_sync_log(path.read_bytes())
+            boot_id, items = read_sync_log(path.read_bytes())
             assert boot_id.hex() == machine_start
-            found.extend(records)
-        return sum(len(list(walk_frames(record.frames))) for record in found) == count
+            found.extend(items)
+        return sum(len(list(walk_frames(item.frames))) for item in found) == count
 
     wait_until(lambda: holds(6))
     session.print(lines[6:])
@@ -396,14 +396,14 @@ def test_the_sync_log_holds_what_lies_in_no_block(host: Host) -> None:
     wait_until(lambda: holds(10))
     generation = decode_generation((host.folder / host.names(".journal")[0]).read_bytes())
     assert generation is not None
-    assert b"".join(record.frames for record in found) == generation.frames
+    assert b"".join(item.frames for item in found) == generation.frames
     position = sequence = 0
-    for record in found:
-        assert (record.number, record.session) == (generation.number, generation.session)
-        assert (record.created_ns, record.container_id) == (generation.created_ns, "web")
-        assert (record.position, record.first_sequence) == (position, sequence)
-        position += len(record.frames)
-        sequence += len(list(walk_frames(record.frames)))
+    for item in found:
+        assert (item.number, item.session) == (generation.number, generation.session)
+        assert (item.created_ns, item.container_id) == (generation.created_ns, "web")
+        assert (item.position, item.first_sequence) == (position, sequence)
+        position += len(item.frames)
+        sequence += len(list(walk_frames(item.frames)))
     host.stop(session)
     host.store.close()
     assert list((host.data / "sync").iterdir()) == []

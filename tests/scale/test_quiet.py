@@ -20,8 +20,8 @@ SECONDS = 60 * MINUTES
 BEGIN_SECONDS = 40
 """Until folders and the first pages of files have been written, which is counted by no second."""
 
-DEVICE_BYTES_PER_S = 200_000
-"""Of which a third is what they print, and most of the rest the file system's own (docs/performance.md)."""
+DEVICE_BYTES_PER_S = 120_000
+"""Half of it is the kernel's write-back of their journals (docs/performance.md)."""
 
 FILE_SYSTEM_BYTES = 256 << 20
 

@@ -53,6 +53,8 @@ pub struct Settings {
     pub named_containers: usize,
     /// When entries are made to survive a power cut.
     pub sync: SyncWhen,
+    /// How large a file of the sync log becomes (`sync_log::FILE_BYTES`).
+    pub log_file_bytes: u64,
     /// The time.
     pub clock: Clock,
 }
@@ -113,12 +115,9 @@ impl Core {
         let boot_id = boot_id(&*disk)?;
         let syncs = Arc::new(Durations::default());
         let disk = Arc::new(WatchedDisk::new(disk, Arc::clone(&syncs)));
-        let store = Arc::new(Store::new(
-            settings.data.clone(),
-            disk,
-            boot_id,
-            settings.sync,
-        ));
+        let store = Store::new(settings.data.clone(), disk, boot_id, settings.sync)
+            .with_log_file_bytes(settings.log_file_bytes);
+        let store = Arc::new(store);
         let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
         let intake_settings = IntakeSettings {

@@ -18,6 +18,7 @@
 mod memory;
 mod mortal;
 mod support;
+mod synced;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,6 +34,7 @@ use logboom_core::sync_log::SyncWhen;
 use memory::MemoryDisk;
 use mortal::MortalDisk;
 use support::{Host, Line, frame, line, list};
+use synced::read_log;
 
 /// Streams of the small store: one of sealed segments, one with all that a stream can have, one that lies in its journal.
 const SEALED: &str = "sealed";
@@ -44,6 +46,10 @@ const DATA: &str = "/data";
 const RECORDS: &str = "/run/docker/logboom";
 const HEADER_PAGE_BYTES: usize = 4096;
 const GENERATION_FIELDS: usize = 76;
+const SYNC_FIELDS: usize = 52;
+
+/// A file of the sync log grows ahead of its records, but no further than this.
+const LOG_FILE_BYTES: u64 = 1 << 10;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 type Entries = Vec<(i64, Vec<u8>)>;
@@ -86,6 +92,7 @@ fn small() -> Small {
     let disk = MortalDisk::default();
     let mut host = Host::new();
     host.core = None;
+    host.log_file_bytes = LOG_FILE_BYTES;
     fs::create_dir_all(host.data()).unwrap();
     fs::write(host.data().join("first-sequence"), "7\n").unwrap();
     fs::write(host.data().join("power-cuts"), "1\n").unwrap();
@@ -118,10 +125,13 @@ fn small() -> Small {
     // The sync log gets a copy within a second or two.
     let synced = |_: &Path| {
         let sync = host.data().join("sync");
-        let sizes = list(&sync)
+        let logs = list(&sync)
             .into_iter()
-            .map(|name| fs::metadata(sync.join(name)).unwrap().len());
-        sizes.sum::<u64>() > 300
+            .map(|name| fs::read(sync.join(name)).unwrap());
+        let logged: Vec<_> = logs.filter_map(|log| read_log(&log)).flatten().collect();
+        [MIXED, FRESH]
+            .iter()
+            .all(|id| logged.iter().any(|(of, _)| of == id))
     };
     host.wait_until(synced, MIXED);
     disk.die_after(0);
@@ -432,7 +442,7 @@ fn check_verify(small: &Small, path: &Path, harm: Harm) -> bool {
             at < GENERATION_FIELDS || (at >= HEADER_PAGE_BYTES && is_logged(small, path, at))
         }
         ("journal", Harm::Cut(length)) => is_logged(small, path, length),
-        ("sync", Harm::Flip(at, _)) => at < 28,
+        ("sync", Harm::Flip(at, _)) => at < SYNC_FIELDS,
         _ => false,
     };
     assert!(

@@ -12,6 +12,7 @@
 mod numbers;
 mod simulated;
 mod support;
+mod synced;
 mod workload;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,6 +25,7 @@ use logboom_core::sync_log::SyncWhen;
 use numbers::Numbers;
 use simulated::{CUTS, Change, Cut, Dice, Power, SimulatedDisk, Tree, boot_id};
 use support::{Host, Line, frame, line};
+use synced::read_log;
 use workload::{IDS, Workload, read_printed, wait_until_cut};
 
 /// Without `LOGBOOM_TEST_CUTS=all`, so many stores are opened after a cut of the workload, and each so many'th is cut again.
@@ -50,6 +52,8 @@ struct Recorded {
     shown: HashMap<Key, usize>,
     /// Retention takes it.
     removed: HashMap<Key, usize>,
+    /// How often a file of the sync log has begun again.
+    logs_again: usize,
 }
 
 #[derive(Debug, Default)]
@@ -98,12 +102,11 @@ impl Recorded {
             synced: HashMap::new(),
             shown: HashMap::new(),
             removed: HashMap::new(),
+            logs_again: 0,
         };
         let mut power = Power::new(SimulatedDisk::with_folder(workload.host.folder.path()).tree());
         // Segments whose names have been synced, and those whose names have not been.
         let (mut named, mut unnamed) = (HashSet::new(), HashSet::new());
-        // How much of each log was looked at.
-        let mut looked: HashMap<usize, usize> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
             let path_of =
                 |number: &usize| paths.get(number).map_or(Path::new(""), PathBuf::as_path);
@@ -138,13 +141,12 @@ impl Recorded {
                 Change::Sync(number)
                     if path_of(number).extension().is_some_and(|it| it == "sync") =>
                 {
-                    let content = power.live.file(*number);
-                    let from = looked.insert(*number, content.len()).unwrap_or(0);
-                    for (id, lines) in &recorded.printed {
+                    for (id, logged) in read_log(power.live.file(*number)).unwrap() {
+                        let (id, lines) = recorded.printed.get_key_value(&*id).unwrap();
                         for line in lines {
                             let key = (*id, line.time_ns);
                             if !recorded.synced.contains_key(&key)
-                                && contains(&content[from..], &frame(line))
+                                && contains(&logged, &frame(line))
                             {
                                 recorded.synced.insert(key, index);
                             }
@@ -158,6 +160,7 @@ impl Recorded {
                         recorded.removed.entry(key).or_insert(index);
                     }
                 }
+                Change::Rename { to, .. } if to.1.ends_with(".sync") => recorded.logs_again += 1,
                 // The whole stream.
                 Change::Rename { to, .. } if to.1.starts_with(".removed-") => {
                     let id = IDS.into_iter().find(|id| to.1.ends_with(id)).unwrap();
@@ -406,6 +409,8 @@ impl Test {
         println!("{:?}: {:?}", self.recorded.sync, self.counted);
         let has_lost = self.counted.lost_unsynced > 0;
         assert_eq!(has_lost, self.recorded.sync != SyncWhen::Always);
+        let is_logged = self.recorded.sync != SyncWhen::Off;
+        assert_eq!(self.recorded.logs_again > 0, is_logged);
     }
 
     /// Cuts the power while the store is opened after a cut.

@@ -21,7 +21,7 @@ use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
 use logboom_core::store::{Removal, Store, StoreLimits};
 use logboom_core::stream::{Limits, Progress, Query};
-use logboom_core::sync_log::SyncWhen;
+use logboom_core::sync_log::{FILE_BYTES, SyncWhen};
 use logboom_core::{Core, Error, Settings};
 use mortal::MortalDisk;
 use support::{Host, Line, decode_frames, line, list, wait_readable};
@@ -56,6 +56,7 @@ fn start(host: &mut Host, clock: &Arc<AtomicI64>, disk: Arc<dyn Disk>) {
         pipe_budget_bytes: 8 << 20,
         named_containers: 100,
         sync: SyncWhen::default(),
+        log_file_bytes: FILE_BYTES,
         clock: Clock::Manual(Arc::clone(clock)),
     };
     host.core = Some(Core::open_on(settings, disk).unwrap());

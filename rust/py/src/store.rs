@@ -8,6 +8,7 @@ use logboom_core::clock::Clock;
 use logboom_core::stats::DURATION_BOUNDS;
 use logboom_core::store::{Removal, StoreLimits};
 use logboom_core::stream::{GivenOptions, Options, Query};
+use logboom_core::sync_log::FILE_BYTES;
 use logboom_core::{Core, Settings};
 use pyo3::prelude::*;
 
@@ -52,6 +53,7 @@ impl Store {
             pipe_budget_bytes,
             named_containers,
             sync: sync.parse().map_err(to_python)?,
+            log_file_bytes: FILE_BYTES,
             clock: Clock::System,
         };
         py.detach(|| Core::open(settings))

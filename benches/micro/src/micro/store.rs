@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
 use logboom_core::stream::{GivenOptions, Progress, Query};
-use logboom_core::sync_log::SyncWhen;
+use logboom_core::sync_log::{FILE_BYTES, SyncWhen};
 use logboom_core::{Core, Settings};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -67,6 +67,7 @@ impl Host {
             pipe_budget_bytes: PIPE_BUDGET_BYTES,
             named_containers: 100,
             sync: SyncWhen::default(),
+            log_file_bytes: FILE_BYTES,
             clock: Clock::System,
         })?;
         Ok(Self {

@@ -39,7 +39,7 @@ pub(crate) const SKIPPABLE_MAGIC: u32 = 0x184D_2A5B;
 pub(crate) const SKIPPABLE_PREFIX_BYTES: usize = 8;
 
 /// zstd level 1: on logs in columns, level 3 is slower and no smaller (docs/decisions/0002-columns-and-level-1.md).
-const LEVEL: i32 = 1;
+pub(crate) const LEVEL: i32 = 1;
 
 /// The section types.
 mod section {

@@ -50,7 +50,7 @@ use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::journal::{self, BootId};
 use crate::stream::{Boot, DefaultOptions, Options, Session, Stream};
-use crate::sync_log::{Found, Mark, SyncLog, SyncWhen};
+use crate::sync_log::{FILE_BYTES, Found, Mark, SyncLog, SyncWhen};
 use ballast::Ballast;
 use root::Root;
 
@@ -90,6 +90,7 @@ pub struct Store {
     boot_id: BootId,
     defaults: Arc<DefaultOptions>,
     sync: SyncWhen,
+    log_file_bytes: u64,
     root: Mutex<Option<Root>>,
     /// Of the root, for those who must not wait for who holds it during I/O.
     opened: OnceLock<Opened>,
@@ -113,6 +114,7 @@ impl Store {
             boot_id,
             defaults: Arc::default(),
             sync,
+            log_file_bytes: FILE_BYTES,
             root: Mutex::default(),
             opened: OnceLock::new(),
             sync_log: Mutex::default(),
@@ -123,6 +125,13 @@ impl Store {
             streams: Mutex::default(),
             removing: Mutex::default(),
         }
+    }
+
+    /// The same, with files of the sync log that become so large.
+    #[must_use]
+    pub fn with_log_file_bytes(mut self, log_file_bytes: u64) -> Self {
+        self.log_file_bytes = log_file_bytes;
+        self
     }
 
     /// What all files go through.
@@ -197,7 +206,8 @@ impl Store {
         if found.is_after_power_cut {
             root.count_power_cut(&*self.disk)?;
         }
-        let log = found.begin(&*self.disk, &root.folder().join(CONTAINERS))?;
+        let containers = root.folder().join(CONTAINERS);
+        let log = found.begin(&*self.disk, &containers, self.sync, self.log_file_bytes)?;
         self.has_log.store(log.has_begun(), Ordering::Release);
         *self.sync_log() = Some(log);
         self.ballast.take(&*self.disk, root.folder());
@@ -234,9 +244,16 @@ impl Store {
         to.add(&self.disk, id, now_ns)
     }
 
-    /// A cut has met a full disk. Gives up the room that is kept for cutting; `false`: there is none.
+    /// A cut has met a full disk. Gives up the room that is kept for cutting, and what the sync log has to spare; `false`: there
+    /// is neither.
     pub fn give_up_ballast(&self, full: &Error) -> bool {
-        self.ballast.give_up(&*self.disk, &self.root_folder(), full)
+        // ORDER: the ballast first, so that journals take nothing of either.
+        let had_ballast = self.ballast.give_up(&*self.disk, &self.root_folder(), full);
+        let mut sync_log = self.sync_log();
+        let had_spare = sync_log
+            .as_mut()
+            .is_some_and(|log| log.give_up_spare(&*self.disk));
+        had_ballast || had_spare
     }
 
     /// Takes that room again if it is missing, as far as the disk allows.

@@ -139,20 +139,26 @@ fn read_log(
         }
         return Ok(());
     };
-    while let Some((place, bytes)) = log.next_record()? {
-        let copy = LoggedBytes {
-            header: place.header,
-            boot_id,
-            bytes: bytes.to_vec(),
-        };
-        logged.entry(place.container_id).or_default().push(copy);
+    let mut hit_at = None;
+    loop {
+        while let Some((place, bytes)) = log.next_item()? {
+            let copy = LoggedBytes {
+                header: place.header,
+                boot_id,
+                bytes: bytes.to_vec(),
+            };
+            logged.entry(place.container_id).or_default().push(copy);
+        }
+        if !log.is_damaged(is_newest)? {
+            return Ok(());
+        }
+        // A worker may have been writing it at that moment.
+        if hit_at.replace(log.offset()) == Some(log.offset()) {
+            break;
+        }
     }
-    // The end of the newest one is where a worker appends, or was killed.
-    let is_growing = is_newest && log.is_torn()?;
-    if log.offset() < log.bytes() && !is_growing {
-        let what = "what stands there is no record, nor is anything behind it";
-        checked.add(Kind::SyncLog, path, log.offset(), what);
-    }
+    let what = "what stands there is no record, nor is anything behind it";
+    checked.add(Kind::SyncLog, path, log.offset(), what);
     Ok(())
 }
 

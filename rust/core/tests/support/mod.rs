@@ -28,7 +28,7 @@ use logboom_core::clock::Clock;
 use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
 use logboom_core::stream::{GivenOptions, Limits, Options, Progress, Query};
-use logboom_core::sync_log::SyncWhen;
+use logboom_core::sync_log::{FILE_BYTES, SyncWhen};
 use logboom_core::{Core, Settings};
 use rustix::fs::{FileType, Mode, mknodat};
 
@@ -153,6 +153,7 @@ pub struct Host {
     pub core: Option<Core>,
     /// Of the cores that are started from now on.
     pub sync: SyncWhen,
+    pub log_file_bytes: u64,
     next_fifo: u32,
 }
 
@@ -187,6 +188,7 @@ impl Host {
             folder: tempfile::tempdir().unwrap(),
             core: None,
             sync: SyncWhen::default(),
+            log_file_bytes: FILE_BYTES,
             next_fifo: 0,
         };
         host.start();
@@ -214,6 +216,7 @@ impl Host {
             pipe_budget_bytes: 8 << 20,
             named_containers: 100,
             sync: self.sync,
+            log_file_bytes: self.log_file_bytes,
             clock: Clock::System,
         }
     }

@@ -22,6 +22,9 @@ use crate::support::{Container, Host, Line, frame, line};
 /// The streams. `job` is removed in the midst, and comes again.
 pub const IDS: [&str; 3] = ["web", "db", "job"];
 
+/// So little that files of the sync log follow one another, and begin again.
+const LOG_FILE_BYTES: u64 = 2 << 10;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Whether a container has printed it; else it is one of Logboom's own.
@@ -69,6 +72,7 @@ impl Workload {
         let mut host = Host::new();
         host.core = None;
         host.sync = sync;
+        host.log_file_bytes = LOG_FILE_BYTES;
         let disk = SimulatedDisk::with_folder(host.folder.path());
         host.start_on(Arc::new(disk.clone()));
         Self {
