@@ -502,6 +502,40 @@ fn a_segment_whose_index_is_damaged_is_walked() {
 }
 
 #[test]
+fn a_place_beyond_the_end_of_a_segment_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = write_segment(folder.path(), &[sample()], false);
+    let reader = SegmentReader::open(&SystemDisk, &path).unwrap();
+    let contents = reader.contents().unwrap();
+    let place = contents.blocks[0];
+    // At the limit: this block ends where the file does.
+    assert_eq!(place.offset + place.bytes, contents.bytes);
+    let beyond = [
+        (place.offset, place.bytes + 1),
+        (place.offset + 1, place.bytes),
+        (place.offset, 32 << 20),
+        (contents.bytes + 1, 200),
+        (u64::MAX, 32 << 20),
+    ];
+    for (offset, bytes) in beyond {
+        let place = BlockPlace {
+            offset,
+            bytes,
+            ..place
+        };
+        let mut stored = Vec::new();
+        let read = reader.read_block(&place, &mut stored, &mut Block::default());
+        let error = read.unwrap_err().to_string();
+        assert!(error.ends_with("the file ends before"), "{error}");
+        assert_eq!(stored.capacity(), 0, "{offset} {bytes}");
+    }
+    let mut stored = Vec::new();
+    reader
+        .read_block(&place, &mut stored, &mut Block::default())
+        .unwrap();
+}
+
+#[test]
 fn a_damaged_header_hides_its_own_block_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (path, expected) = write_segment(folder.path(), &[sample(), sample(), sample()], false);

@@ -346,6 +346,11 @@ impl SegmentReader {
         if place.bytes > MAX_BLOCK_BYTES {
             return Err(corrupt("a block is larger than any that is written"));
         }
+        let size = self.file.bytes().map_err(Error::io("stat", &self.path))?;
+        // LIMIT: memory is taken for what the file holds, whatever its index says.
+        if place.bytes > size.saturating_sub(place.offset) {
+            return Err(corrupt("the file ends before"));
+        }
         stored.resize(usize::try_from(place.bytes).unwrap_or(0), 0);
         self.read(stored, place.offset)?;
         let (prefix, body) = stored
