@@ -347,13 +347,20 @@ fn check_reading(small: &Small, path: &Path, harm: Harm) {
     let disk = Arc::new(small.harmed(path, harm));
     let records = read_records(&*disk, Path::new(RECORDS)).unwrap();
     let read = open(&disk, small.boot_id);
+    // No session is taken for another, or for one of another container.
+    let is_record = |other: &&PathBuf| kind(other) == "record" && *other != path;
+    let others: Vec<PathBuf> = small.files.keys().filter(is_record).cloned().collect();
+    let mut found: Vec<PathBuf> = records
+        .sessions
+        .into_iter()
+        .map(|session| session.record_path)
+        .collect();
+    found.sort();
     if kind(path) == "record" {
-        let expected = small
-            .files
-            .keys()
-            .filter(|path| kind(path) == "record")
-            .count();
-        assert_eq!(records.sessions.len() + records.damaged.len(), expected);
+        assert_eq!(found, others);
+        assert_eq!(records.damaged, [path]);
+    } else {
+        assert_eq!((found, records.damaged), (others, Vec::new()));
     }
     for (id, found) in read {
         let written = &small.entries[id];
@@ -435,8 +442,10 @@ fn check_verify(small: &Small, path: &Path, harm: Harm) -> bool {
         assert_eq!(finding.path, path, "{finding:?}");
     }
     let is_told = match (kind(path), harm) {
-        // All of the first two lies under a checksum; half of the others is no JSON.
-        ("segment" | "facts", Harm::Flip(..)) | ("facts" | "record", Harm::Cut(_)) => true,
+        // All of these lies under a checksum.
+        ("segment" | "facts" | "record", Harm::Flip(..)) | ("facts" | "record", Harm::Cut(_)) => {
+            true
+        }
         ("segment", Harm::Cut(_)) => !is_silent(small, path, harm),
         ("journal", Harm::Flip(at, _)) => {
             at < GENERATION_FIELDS || (at >= HEADER_PAGE_BYTES && is_logged(small, path, at))

@@ -22,11 +22,15 @@ use std::sync::Arc;
 
 use logboom_core::disk::SystemDisk;
 use logboom_core::journal::{BootId, JournalWriter};
+use logboom_core::store::{read_records, record_folder, write_record};
 use logboom_core::stream::{
-    Boot, CutWhen, Limits, Progress, Query, Reader, Session, SessionFacts, Stream, Tools,
+    Boot, CutWhen, GivenOptions, Limits, Progress, Query, Reader, Session, SessionFacts, Stream,
+    Tools,
 };
 use logboom_core::sync_log::SyncWhen;
 use logboom_core::wire::{Entry, encode_marked_frame};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 const VERSION: &str = "v1";
@@ -488,4 +492,47 @@ fn journals_of_version_1_are_set_aside_under_another_machine_start() {
     let writer = stream.begin_generation(&next, 0, &[], 9_000).unwrap();
     assert!(writer.generation().header().first_sequence > expected.len() as u64);
     assert!(writer.generation().header().number >= journals.len() as u64);
+}
+
+/// What versions before the checksum wrote beside a FIFO.
+const RECORD: &str = concat!(
+    r#"{"session":"1122334455667788","file":"/run/docker/logging/1f","container_id":"web","started_ns":1000,"#,
+    r#""limits":{"segment_bytes":900,"stream_bytes":1000000,"max_age_s":null,"compress":true},"#,
+    r#""given":{"max_file":5},"facts":{"id":"web","name":"/web","labels":{"a":"b"}}}"#
+);
+
+/// How they read it: members that they do not know are passed over.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "it is read, whatever is in it")]
+struct EarlierFacts {
+    session: String,
+    file: String,
+    container_id: String,
+    started_ns: i64,
+    limits: Limits,
+    #[serde(default)]
+    given: Option<GivenOptions>,
+    facts: Box<RawValue>,
+}
+
+/// A plugin is upgraded, and put back, under running containers.
+#[test]
+fn session_records_without_a_checksum_are_read_and_those_with_one_by_earlier_versions() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = record_folder(root.path());
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("1122334455667788.json");
+    fs::write(&path, RECORD).unwrap();
+    let mut records = read_records(&SystemDisk, &folder).unwrap();
+    assert_eq!(records.damaged, [""; 0].map(PathBuf::from));
+    let session = records.sessions.pop().unwrap();
+    assert_eq!(session.id, RUNNING);
+    write_record(&SystemDisk, &session).unwrap();
+    let content = fs::read_to_string(&path).unwrap();
+    let (begins, crc) = content.rsplit_once(",\"crc32c\":").unwrap();
+    assert_eq!(format!("{begins}}}"), RECORD);
+    assert!(crc.strip_suffix('}').unwrap().parse::<u32>().is_ok());
+    let read: EarlierFacts = serde_json::from_str(&content).unwrap();
+    assert_eq!(read.file, "/run/docker/logging/1f");
+    assert_eq!(read.facts.get(), session.facts.facts.get());
 }

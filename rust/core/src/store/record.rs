@@ -40,8 +40,7 @@ pub fn new_session_id() -> Result<u64> {
 /// The disk refused.
 pub fn write_record(disk: &dyn Disk, session: &Session) -> Result<()> {
     let path = &session.record_path;
-    let content = serde_json::to_vec(&session.facts)
-        .map_err(|error| Error::invalid("facts", error.to_string()))?;
+    let content = session.facts.encode()?;
     if let Some(folder) = path.parent() {
         disk.create_folder(folder)
             .map_err(Error::io("create", folder))?;
@@ -115,7 +114,7 @@ fn parse_name(name: &str) -> Option<u64> {
 /// Reads a record whole; `None` where it is not what was written.
 fn read_record(disk: &dyn Disk, id: u64, path: &Path) -> Option<Session> {
     let content = read_file(disk, path, MAX_RECORD_BYTES).ok()??;
-    let facts: SessionFacts = serde_json::from_slice(&content).ok()?;
+    let facts = SessionFacts::decode(&content).ok()?;
     // It becomes the name of a folder.
     check_container_id(&facts.container_id).ok()?;
     Some(Session::new(id, facts, path.to_owned()))

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::LastBlock;
 use super::session::SessionFacts;
+use super::{LastBlock, summed};
 use crate::disk::{Disk, read_file, replace_file};
 use crate::error::{Error, Result};
 
@@ -21,9 +21,8 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 
 const FORMAT: u32 = 1;
 
-/// The last member: a checksum of all bytes before it. A changed byte in the name of an option, or in its value, is JSON as well,
-/// and by other limits than were asked for entries would be deleted.
-const CRC_MEMBER: &[u8] = b",\"crc32c\":";
+/// What earlier versions wrote ends with its sessions, and has no checksum.
+const UNSUMMED_END: &[u8] = b"]}";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ContainerFile {
@@ -78,25 +77,7 @@ impl ContainerFile {
     }
 
     fn decode(content: &[u8]) -> std::result::Result<Self, String> {
-        // What earlier versions wrote ends with its sessions.
-        if !content.ends_with(b"]}") {
-            let sum_at = content.iter().rposition(|&byte| byte == b',');
-            let (summed, member) = content.split_at(sum_at.unwrap_or(0));
-            if member != crc_member(summed) {
-                return Err("its checksum is another".to_owned());
-            }
-        }
-        serde_json::from_slice(content).map_err(|error| error.to_string())
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        let mut content =
-            serde_json::to_vec(self).map_err(|error| Error::invalid("facts", error.to_string()))?;
-        // The brace at its end comes again behind the checksum.
-        content.pop();
-        let member = crc_member(&content);
-        content.extend_from_slice(&member);
-        Ok(content)
+        summed::decode(content, UNSUMMED_END)
     }
 
     /// Adds a session; `false`: it is there.
@@ -120,15 +101,6 @@ impl ContainerFile {
             // For a person to look at. What cannot be kept is no reason to go without facts.
             let _ = disk.rename(&path, &path.with_extension("unreadable"));
         }
-        replace_file(disk, &path, &self.encode()?, true).map_err(Error::io("write", &path))
+        replace_file(disk, &path, &summed::encode(self)?, true).map_err(Error::io("write", &path))
     }
-}
-
-/// The last member of a file, with the end of the object.
-fn crc_member(summed: &[u8]) -> Vec<u8> {
-    [
-        CRC_MEMBER,
-        format!("{}}}", crc32c::crc32c(summed)).as_bytes(),
-    ]
-    .concat()
 }

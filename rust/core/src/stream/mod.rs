@@ -25,6 +25,7 @@ mod repair;
 mod retention;
 mod session;
 mod snapshot;
+mod summed;
 mod watch;
 
 use std::collections::VecDeque;

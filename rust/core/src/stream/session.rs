@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::options::{Asked, GivenOptions, Limits};
+use super::summed;
+use crate::error::Result;
+
+/// What earlier versions wrote beside a FIFO ends with the container's facts, and has no checksum.
+const UNSUMMED_END: &[u8] = b"}}";
 
 /// A session's facts, as they are kept beside its FIFO and in its stream's folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +34,22 @@ pub struct SessionFacts {
 }
 
 impl SessionFacts {
+    /// The facts as they are written beside the FIFO.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        summed::encode(self)
+    }
+
+    /// Reads what is written beside a FIFO.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn decode(content: &[u8]) -> std::result::Result<Self, String> {
+        summed::decode(content, UNSUMMED_END)
+    }
+
     /// Where the limits of a stream come from whose newest session this is.
     pub(super) fn asked(&self) -> Asked {
         self.given
