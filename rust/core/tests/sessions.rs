@@ -424,6 +424,24 @@ fn torn_ends_of_many_sessions_do_not_pile_up() {
     host.wait_until(is_trimmed, "web");
 }
 
+/// Whoever asked waited for ever.
+#[test]
+fn a_core_that_is_closed_says_so() {
+    let mut host = Host::new();
+    let container = host.run("web");
+    let core = host.core();
+    core.close();
+    let answers = [
+        core.stop_session(&container.file).map(drop),
+        core.drain(),
+        core.read("web", &Query::default()).map(drop),
+        core.remove("web").map(drop),
+    ];
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().to_string(), "the store is closed");
+    }
+}
+
 #[test]
 fn a_record_that_cannot_be_read_is_said() {
     let mut host = Host::new();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) fault: Arc<Fault>,
     /// Why entries were shown that may not survive a power cut.
     pub(super) sync_fault: Arc<Fault>,
+    /// Why FIFOs are looked at by time.
+    pub(super) watch_fault: Arc<Fault>,
     pub(super) budget: PipeBudget,
     /// Where it is counted in memory what is dropped.
     pub(super) tally_folder: PathBuf,
@@ -145,6 +147,10 @@ impl Attached {
 
     pub(super) fn fifo(&self) -> BorrowedFd<'_> {
         self.fifo.as_fd()
+    }
+
+    pub(super) fn fifo_path(&self) -> &Path {
+        &self.fifo_path
     }
 
     pub(super) fn file(&self) -> &str {

@@ -13,6 +13,7 @@ mod cutter;
 mod dropped;
 mod fifo;
 mod pipe;
+mod poller;
 mod reactor;
 mod retention;
 mod room;
@@ -22,11 +23,12 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::retry_on_intr;
 
 pub use cutter::CutterSettings;
 pub use fifo::{find_fifo, open_fifo, remove_orphan};
@@ -78,7 +80,8 @@ enum Command {
 /// The queue to the reactor, and its bell.
 #[derive(Debug)]
 struct Inbox {
-    commands: Mutex<VecDeque<Command>>,
+    /// `None`: nobody receives any more.
+    commands: Mutex<Option<VecDeque<Command>>>,
     bell: OwnedFd,
 }
 
@@ -86,24 +89,33 @@ impl Inbox {
     fn new() -> std::io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self {
-            commands: Mutex::default(),
+            commands: Mutex::new(Some(VecDeque::new())),
             bell,
         })
     }
 
+    fn commands(&self) -> MutexGuard<'_, Option<VecDeque<Command>>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn send(&self, command: Command) {
-        self.commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(command);
+        if let Some(commands) = &mut *self.commands() {
+            commands.push_back(command);
+        }
         // A counter that is full is readable already.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_le_bytes());
+        let _ = retry_on_intr(|| rustix::io::write(&self.bell, &1_u64.to_le_bytes()));
     }
 
     fn receive(&self) -> VecDeque<Command> {
-        // Not readable: nobody has rung since the last time.
+        // Not readable: nobody has rung since the last time. One that could not be read rings on.
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut commands = self.commands();
+        commands.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Answers go with what is not received.
+    fn close(&self) {
+        *self.commands() = None;
     }
 }
 
@@ -133,6 +145,7 @@ pub struct Intake {
     cutter: Arc<CutterThread>,
     fault: Arc<Fault>,
     sync_fault: Arc<Fault>,
+    watch_fault: Arc<Fault>,
     traffic: Arc<Traffic>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -159,6 +172,7 @@ impl Intake {
         ));
         let fault = Arc::new(Fault::default());
         let sync_fault = Arc::new(Fault::default());
+        let watch_fault = Arc::new(Fault::default());
         let traffic = Arc::new(Traffic::new(settings.named_containers));
         let shared = Shared {
             store,
@@ -168,6 +182,7 @@ impl Intake {
             traffic: Arc::clone(&traffic),
             fault: Arc::clone(&fault),
             sync_fault: Arc::clone(&sync_fault),
+            watch_fault: Arc::clone(&watch_fault),
             budget: PipeBudget::new(settings.pipe_budget_bytes),
             tally_folder: settings.tally_folder,
             chunk: Vec::new(),
@@ -188,17 +203,19 @@ impl Intake {
             cutter,
             fault,
             sync_fault,
+            watch_fault,
             traffic,
             threads: Mutex::new(threads),
         })
     }
 
-    /// Why entries are being dropped, or not compressed.
+    /// Why entries are being dropped, or not compressed, or come late.
     pub fn fault(&self) -> Option<String> {
         self.fault
             .get()
             .or_else(|| self.cutter.fault())
             .or_else(|| self.sync_fault.get())
+            .or_else(|| self.watch_fault.get())
     }
 
     /// What came from whom.

@@ -9,14 +9,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::event::{PollFd, PollFlags, epoll, poll};
+use rustix::io::Errno;
 
 use super::attached::{Attached, Shared, show};
+use super::poller::{MAX_EVENTS, Poller, UNWATCHED_LOOK, timespec};
 use super::{Command, Inbox};
 
 /// How long FIFOs gather after each round that found something.
@@ -26,18 +27,12 @@ const HOLD_OFF: Duration = Duration::from_millis(1);
 /// so long: a change costs a new generation. It only happens when dockerd died and left a FIFO behind.
 const SESSION_CHANGE: Duration = Duration::from_millis(50);
 
-/// How often the reactor wakes while a FIFO may shrink or a session waits for the store.
+/// How often the reactor wakes while a FIFO may shrink or is not watched, or a session waits for the store.
 const UPKEEP: Duration = Duration::from_secs(1);
-
-/// The key of the inbox among the events; FIFOs count from 0.
-const INBOX: u64 = u64::MAX;
 
 /// LIMIT: so often nothing may come out of a FIFO that holds something when its session ends. Whatever refuses, the next try
 /// drops what is there.
 const MAX_FAILURES: usize = 8;
-
-/// LIMIT: events looked at in one round; the others come with the next.
-const MAX_EVENTS: usize = 1024;
 
 /// What one round over a FIFO came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +46,7 @@ enum Round {
 #[derive(Debug)]
 pub(super) struct Reactor {
     inbox: Arc<Inbox>,
-    epoll: OwnedFd,
+    poller: Poller,
     attached: HashMap<u64, Attached>,
     next_key: u64,
     /// Sessions in which something was found that nobody has been shown yet.
@@ -61,25 +56,19 @@ pub(super) struct Reactor {
     shared: Shared,
 }
 
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
+/// Whoever asks for something from now on is told that the store is closed.
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }
 
 impl Reactor {
     pub(super) fn new(inbox: Arc<Inbox>, shared: Shared) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(
-            &epoll,
-            &*inbox,
-            epoll::EventData::new_u64(INBOX),
-            epoll::EventFlags::IN,
-        )?;
+        let poller = Poller::new(&*inbox, Arc::clone(&shared.watch_fault))?;
         Ok(Self {
             inbox,
-            epoll,
+            poller,
             attached: HashMap::new(),
             next_key: 0,
             unshown: HashSet::new(),
@@ -94,7 +83,7 @@ impl Reactor {
         let mut upkeep_at: Option<Instant> = None;
         loop {
             if is_busy {
-                self.hold_off();
+                self.hold_off(HOLD_OFF);
             }
             let timeout = match upkeep_at {
                 _ if is_busy => Some(Duration::ZERO),
@@ -116,28 +105,27 @@ impl Reactor {
     }
 
     /// Lets FIFOs gather; callers are answered meanwhile.
-    fn hold_off(&self) {
+    fn hold_off(&self, duration: Duration) {
         let mut wait_for = [PollFd::new(&*self.inbox, PollFlags::IN)];
-        // EINTR only shortens the time.
-        let _ = poll(&mut wait_for, Some(&timespec(HOLD_OFF)));
+        match poll(&mut wait_for, Some(&timespec(duration))) {
+            // EINTR only shortens the time.
+            Ok(_) | Err(Errno::INTR) => {}
+            // Whatever refuses, the thread must not go round and round.
+            Err(_) => std::thread::sleep(duration),
+        }
     }
 
     /// Waits for FIFOs that hold something, and takes it; says whether there was any.
     fn look(&mut self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) -> bool {
-        events.clear();
-        let timeout = timeout.map(timespec);
-        // EINTR is an empty round.
-        let _ = epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(events),
-            timeout.as_ref(),
-        );
-        let mut is_busy = false;
-        for key in events
-            .iter()
-            .map(|event| event.data.u64())
-            .filter(|&key| key != INBOX)
-        {
+        let (ready, unwatched) = if let Some(ready) = self.poller.wait(events, timeout) {
+            (ready, self.poller.unwatched())
+        } else {
+            self.hold_off(UNWATCHED_LOOK);
+            (Vec::new(), self.keys(|attached| !attached.is_over()))
+        };
+        // One that holds something and gives nothing is ready again at once.
+        let mut is_busy = !ready.is_empty();
+        for key in ready.into_iter().chain(unwatched) {
             is_busy |= self.is_others_turn(key)
                 || self.waits_for_room(key)
                 || self.round(key) != Round::Empty;
@@ -217,13 +205,7 @@ impl Reactor {
         let key = self.next_key;
         self.next_key += 1;
         self.needs_upkeep = true;
-        // Without it the FIFO is still taken whenever somebody asks for the container.
-        let _ = epoll::add(
-            &self.epoll,
-            attached.fifo(),
-            epoll::EventData::new_u64(key),
-            epoll::EventFlags::IN,
-        );
+        self.poller.add(key, attached.fifo(), attached.fifo_path());
         self.attached.insert(key, attached);
         self.count_sessions();
         // A FIFO that an earlier worker left may have no writer any more, which no event tells.
@@ -347,9 +329,11 @@ impl Reactor {
         }
         if let Some(untold) = attached.end(remove_fifo, &mut self.shared) {
             // Nothing more comes out of it, and the event that says so would come for ever.
-            let _ = epoll::delete(&self.epoll, untold.fifo());
+            self.poller.remove(key, untold.fifo());
             self.attached.insert(key, untold);
             self.needs_upkeep = true;
+        } else {
+            self.poller.forget(key);
         }
         self.count_sessions();
     }
@@ -357,6 +341,12 @@ impl Reactor {
     /// Does what is due by time.
     fn keep_up(&mut self, now: Instant) {
         self.needs_upkeep = false;
+        for key in self.poller.unwatched() {
+            if let Some(attached) = self.attached.get(&key) {
+                self.poller.add(key, attached.fifo(), attached.fifo_path());
+            }
+        }
+        self.needs_upkeep |= !self.poller.unwatched().is_empty();
         let mut is_refused = false;
         for key in self.keys(Attached::is_over) {
             self.end(key, false);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::retry_on_intr;
 
 /// One follower's bell. It rings at most once for each time it was armed.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Watcher {
     fn ring(&self) {
         if self.is_armed.swap(false, Ordering::Relaxed) {
             // A counter that is full is readable already.
-            let _ = rustix::io::write(&self.event, &1_u64.to_le_bytes());
+            let _ = retry_on_intr(|| rustix::io::write(&self.event, &1_u64.to_le_bytes()));
         }
     }
 }

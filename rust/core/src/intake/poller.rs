@@ -1,0 +1,131 @@
+//! Which FIFOs hold something: epoll(7), and what is done where it refuses.
+//!
+//! The kernel has a limit on what all users watch (`/proc/sys/fs/epoll/max_user_watches`), and its memory may be used up. A FIFO that
+//! cannot be watched is looked at by time until it can be.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::fault::Fault;
+
+/// How often FIFOs are looked at that cannot be watched.
+pub(super) const UNWATCHED_LOOK: Duration = Duration::from_millis(10);
+
+/// The key of the bell among the events; FIFOs count from 0.
+const BELL: u64 = u64::MAX;
+
+/// LIMIT: events looked at in one round; the others come with the next.
+pub(super) const MAX_EVENTS: usize = 1024;
+
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Poller {
+    epoll: OwnedFd,
+    /// FIFOs that could not be added.
+    unwatched: BTreeSet<u64>,
+    /// The last wait failed.
+    is_blind: bool,
+    /// Why FIFOs are looked at by time.
+    fault: Arc<Fault>,
+}
+
+impl Poller {
+    /// Waits for `bell`, too.
+    pub(super) fn new(bell: impl AsFd, fault: Arc<Fault>) -> std::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = epoll::EventData::new_u64(BELL);
+        epoll::add(&epoll, bell, data, epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            unwatched: BTreeSet::new(),
+            is_blind: false,
+            fault,
+        })
+    }
+
+    /// Watches a FIFO. Where that is refused it is one of the `unwatched`, until a later call succeeds.
+    pub(super) fn add(&mut self, key: u64, fifo: BorrowedFd<'_>, path: &Path) {
+        let data = epoll::EventData::new_u64(key);
+        match epoll::add(&self.epoll, fifo, data, epoll::EventFlags::IN) {
+            Ok(()) => {
+                self.unwatched.remove(&key);
+                self.clear_fault();
+            }
+            Err(errno) => {
+                self.unwatched.insert(key);
+                self.fault
+                    .note_error(&Error::io("watch", path)(errno.into()));
+            }
+        }
+    }
+
+    /// Watches a FIFO no longer of which nothing is to come.
+    pub(super) fn remove(&mut self, key: u64, fifo: BorrowedFd<'_>) {
+        // What is not watched cannot be removed. What still is comes again, and is removed then.
+        let _ = epoll::delete(&self.epoll, fifo);
+        self.forget(key);
+    }
+
+    /// A FIFO is closed, which ends its being watched.
+    pub(super) fn forget(&mut self, key: u64) {
+        if self.unwatched.remove(&key) {
+            self.clear_fault();
+        }
+    }
+
+    /// FIFOs that are to be looked at by time.
+    pub(super) fn unwatched(&self) -> Vec<u64> {
+        self.unwatched.iter().copied().collect()
+    }
+
+    /// Waits until FIFOs hold something, the bell has rung, or the time is over; gives those FIFOs. `events` is memory to use again.
+    ///
+    /// `None`: nothing was waited for, and all FIFOs are to be looked at by time.
+    pub(super) fn wait(
+        &mut self,
+        events: &mut Vec<epoll::Event>,
+        timeout: Option<Duration>,
+    ) -> Option<Vec<u64>> {
+        events.clear();
+        let timeout = if self.unwatched.is_empty() {
+            timeout
+        } else {
+            Some(timeout.map_or(UNWATCHED_LOOK, |timeout| timeout.min(UNWATCHED_LOOK)))
+        };
+        let buffer = rustix::buffer::spare_capacity(events);
+        match epoll::wait(&self.epoll, buffer, timeout.map(timespec).as_ref()) {
+            // EINTR is an empty round.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => {
+                self.is_blind = true;
+                let error = Error::io("wait for", Path::new("FIFOs"))(errno.into());
+                self.fault.note_error(&error);
+                return None;
+            }
+        }
+        if std::mem::take(&mut self.is_blind) {
+            self.clear_fault();
+        }
+        let keys = events.iter().map(|event| event.data.u64());
+        Some(keys.filter(|&key| key != BELL).collect())
+    }
+
+    fn clear_fault(&self) {
+        if self.unwatched.is_empty() && !self.is_blind {
+            self.fault.note(&Ok(()));
+        }
+    }
+}

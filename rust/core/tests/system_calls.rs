@@ -1,0 +1,422 @@
+//! Each call of the kernel fails that the intake makes and that is no call of the disk: epoll, eventfd, poll, pipes, the opening of FIFOs.
+//! Nothing stands in for them: the kernel itself answers so, by seccomp(2) (`kernel/mod.rs`).
+//!
+//! Some runs by default; `LOGBOOM_TEST_CALLS=all cargo test --release --test system_calls -- --nocapture` makes all of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it has counted"
+)]
+
+mod kernel;
+mod simulated;
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kernel::{CALLER, Call, Kernel, Refusal};
+use logboom_core::Core;
+use logboom_core::replay::Replay;
+use logboom_core::stream::{GivenOptions, Progress, Query};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use simulated::{Dice, SimulatedDisk};
+use support::{Container, Host, Line, frame, line};
+
+const INTAKE: &str = "logboom-intake";
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Without `LOGBOOM_TEST_CALLS=all`, so many runs are made.
+const RUNS: usize = 60;
+
+/// Runs wait more than they work.
+const THREADS: usize = 8;
+
+/// A call that fails delays a run by a second or two; more is a hang.
+const LONGEST: Duration = Duration::from_secs(40);
+
+/// How long a thread is watched that must not go round and round.
+const WATCHED: Duration = Duration::from_millis(500);
+
+/// More rounds in that time are too many: it makes one in a millisecond at most.
+const MOST_ROUNDS: usize = 600;
+
+/// Does something above a kernel that can refuse, or says that this one does not.
+fn beneath<T: Send>(act: impl FnOnce(&Kernel) -> T + Send) -> Option<T> {
+    match Kernel::beneath(act) {
+        Ok(done) => Some(done),
+        Err(error) => {
+            println!("skipped: no seccomp(2) with a listener here: {error}");
+            None
+        }
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn lines(times: std::ops::Range<i64>) -> Vec<Line> {
+    times
+        .map(|time| line(time, format!("line {time}")))
+        .collect()
+}
+
+fn counted(host: &Host, name: &str) -> u64 {
+    let all = host.core().statistics();
+    all.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// How many rounds the intake makes in a while.
+fn rounds(kernel: &Kernel) -> usize {
+    let waits = || {
+        let made = kernel.made();
+        let is_wait =
+            |(thread, call): &&(String, Call)| thread == INTAKE && *call == Call::EpollWait;
+        made.iter().filter(is_wait).count()
+    };
+    let before = waits();
+    std::thread::sleep(WATCHED);
+    waits() - before
+}
+
+/// All entries of a container, and that each has the sequence number that follows the one before it.
+fn read_numbered(host: &Host, id: &str) -> Vec<Line> {
+    let all = host.read_all(id);
+    for first in 0..all.len() {
+        let query = Query {
+            from_sequence: Some(first as u64),
+            ..Query::default()
+        };
+        assert_eq!(host.read(id, &query), all[first..], "from {first}");
+    }
+    all
+}
+
+fn refusal(call: Call, behind: usize, count: usize, errno: Errno) -> Refusal {
+    Refusal {
+        thread: INTAKE,
+        call,
+        behind,
+        count,
+        errno,
+    }
+}
+
+/// The errors that a call is made to fail with: those that may pass.
+fn errors(call: Call) -> &'static [Errno] {
+    match call {
+        Call::EpollCreate | Call::EventFd => &[Errno::MFILE, Errno::NFILE, Errno::NOMEM],
+        Call::EpollControl => &[Errno::NOSPC, Errno::NOMEM],
+        Call::EpollWait => &[Errno::INTR, Errno::NOMEM, Errno::INVAL],
+        Call::Open => &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO],
+        Call::Stat => &[Errno::NOMEM],
+        Call::Pipe => &[Errno::MFILE, Errno::NFILE],
+        Call::Tee => &[Errno::INTR, Errno::AGAIN, Errno::NOMEM],
+        Call::PipeSize => &[Errno::PERM, Errno::BUSY, Errno::NOMEM],
+        Call::Poll => &[Errno::INTR, Errno::NOMEM],
+        // Of eventfds, which do not wait. That one is full is not said of one that is not.
+        Call::Read => &[Errno::INTR, Errno::AGAIN],
+        Call::Write => &[Errno::INTR],
+    }
+}
+
+/// Two workers, sessions that go on, end, and have no writer any more.
+struct Run {
+    host: Host,
+    disk: SimulatedDisk,
+    printed: BTreeMap<&'static str, Vec<Line>>,
+    time_ns: i64,
+}
+
+impl Run {
+    fn new(kernel: &Kernel, refusal: Option<Refusal>) -> Self {
+        let mut host = Host::new();
+        host.core = None;
+        kernel.forget();
+        if let Some(refusal) = refusal {
+            kernel.refuse(refusal);
+        }
+        let disk = SimulatedDisk::with_folder(host.folder.path());
+        let mut run = Self {
+            host,
+            disk,
+            printed: BTreeMap::new(),
+            time_ns: 0,
+        };
+        run.start();
+        run
+    }
+
+    /// A worker that cannot begin says so; the supervisor starts another.
+    fn start(&mut self) {
+        self.host.core = None;
+        let open = || Core::open_on(self.host.settings(), Arc::new(self.disk.clone()));
+        let core = open().or_else(|_| open());
+        self.host.core = Some(core.unwrap());
+    }
+
+    /// A container that cannot start says so, and is started again.
+    fn run(&mut self, id: &'static str) -> Container {
+        let container = self.host.make_fifo(id);
+        let begin = || {
+            let given = GivenOptions::default();
+            self.host
+                .core()
+                .start_session(&container.file, id, "{}", given)
+        };
+        begin().or_else(|_| begin()).unwrap();
+        container
+    }
+
+    fn print(&mut self, id: &'static str, container: &mut Container, count: usize) {
+        for _ in 0..count {
+            self.time_ns += 1;
+            let printed = line(self.time_ns, format!("line {} of {id}", self.time_ns));
+            container.write(&frame(&printed));
+            self.printed.entry(id).or_default().push(printed);
+        }
+    }
+
+    /// Nobody asks for them: the intake wakes by itself.
+    fn wait_for_entries(&self, count: u64) {
+        wait_until("all entries are taken", || {
+            counted(&self.host, "intake_entries_total") >= count
+        });
+    }
+
+    fn follow(&self, id: &str) -> Replay {
+        let query = Query {
+            follow: true,
+            ..Query::default()
+        };
+        let read = || self.host.core().read(id, &query);
+        read().or_else(|_| read()).unwrap()
+    }
+
+    fn play(&mut self) {
+        let mut web = self.run("web");
+        let mut db = self.run("db");
+        self.print("web", &mut web, 3);
+        self.print("db", &mut db, 3);
+        self.wait_for_entries(6);
+        let mut follower = self.follow("web");
+        let mut frames = Vec::new();
+        while follower.next_frames(1 << 20, &mut frames) != Progress::Wait {}
+        self.print("web", &mut web, 1);
+        let mut wait_for = [PollFd::new(&follower, PollFlags::IN)];
+        poll(&mut wait_for, None).unwrap();
+        drop(follower);
+        assert!(self.host.stop(&mut web));
+        self.start();
+        let mut web = self.run("web");
+        self.print("web", &mut web, 2);
+        self.print("db", &mut db, 2);
+        self.wait_for_entries(4);
+        // dockerd has died: the session ends when the intake sees that.
+        web.abandon();
+        let records = self.host.folder.path().join("run/docker/logboom");
+        wait_until("the session has ended", || {
+            let left = logboom_core::store::read_records(&self.disk, &records).unwrap();
+            left.sessions.len() == 1
+        });
+        assert!(self.host.stop(&mut db));
+    }
+}
+
+/// Nothing is lost, and nothing stays wrong. Returns the calls of the run.
+fn check(kernel: &Kernel, refusal: Option<Refusal>) -> Vec<(String, Call)> {
+    let mut run = Run::new(kernel, refusal);
+    run.play();
+    let made = kernel.made();
+    kernel.relent();
+    for (id, printed) in &run.printed {
+        assert_eq!(read_numbered(&run.host, id), *printed);
+    }
+    assert_eq!(counted(&run.host, "dropped_entries_total"), 0);
+    wait_until("nothing is wrong", || run.host.core().fault().is_none());
+    made
+}
+
+/// The calls of the intake, and of who asks it, with how many there were; those of the test itself are not refused.
+fn counts(made: Vec<(String, Call)>) -> BTreeMap<(&'static str, Call), usize> {
+    let asked = [
+        Call::EpollCreate,
+        Call::EpollControl,
+        Call::EventFd,
+        Call::Write,
+    ];
+    let mut counts = BTreeMap::new();
+    for (thread, call) in made {
+        if thread == INTAKE {
+            *counts.entry((INTAKE, call)).or_default() += 1;
+        } else if thread == CALLER && asked.contains(&call) {
+            *counts.entry((CALLER, call)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// All refusals that a run can meet, or some of them.
+fn refusals(counts: &BTreeMap<(&'static str, Call), usize>) -> Vec<Refusal> {
+    let mut all = Vec::new();
+    for (&(thread, call), &count) in counts {
+        for behind in 0..count {
+            all.extend(errors(call).iter().map(|&errno| Refusal {
+                thread,
+                call,
+                behind,
+                count: 1,
+                errno,
+            }));
+        }
+    }
+    if std::env::var("LOGBOOM_TEST_CALLS").is_ok_and(|calls| calls == "all") {
+        return all;
+    }
+    let mut dice = Dice(5);
+    (0..RUNS.min(all.len()))
+        .map(|_| all.swap_remove(dice.roll(all.len())))
+        .collect()
+}
+
+#[test]
+fn every_system_call_of_the_intake_fails_once_and_nothing_is_lost() {
+    let Some(made) = beneath(|kernel| check(kernel, None)) else {
+        return;
+    };
+    let counts = counts(made);
+    let refusals = refusals(&counts);
+    let (next, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(refusal) = refusals.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let begun = Instant::now();
+                    let checked = std::panic::catch_unwind(|| {
+                        let refused = Kernel::beneath(|kernel| {
+                            check(kernel, Some(*refusal));
+                            kernel.refused()
+                        });
+                        met.fetch_add(refused.unwrap(), Ordering::SeqCst);
+                    });
+                    if checked.is_err() || begun.elapsed() > LONGEST {
+                        wrong.lock().unwrap().push((*refusal, begun.elapsed()));
+                    }
+                }
+            });
+        }
+    });
+    println!(
+        "{} runs, {met:?} calls refused, of {counts:?}",
+        refusals.len()
+    );
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of them: {wrong:#?}", wrong.len());
+}
+
+/// The limit on what all users watch is used up.
+#[test]
+fn a_fifo_that_cannot_be_watched_is_looked_at_by_time_until_it_can_be() {
+    beneath(|kernel| {
+        let mut host = Host::new();
+        let mut db = host.run("db");
+        kernel.refuse(refusal(Call::EpollControl, 0, usize::MAX, Errno::NOSPC));
+        let mut web = host.run("web");
+        let fault = host.core().fault().unwrap();
+        assert!(fault.starts_with("cannot watch "), "{fault}");
+        assert!(fault.contains("No space left on device"), "{fault}");
+        // Nobody asks for them. More than the FIFO holds comes through, too.
+        let long = line(0, vec![b'x'; 9_000]);
+        web.print(&vec![long.clone(); 50]);
+        db.print(&lines(1..4));
+        wait_until("all are taken", || {
+            counted(&host, "intake_entries_total") == 53
+        });
+        let rounds = rounds(kernel);
+        assert!(rounds < MOST_ROUNDS, "{rounds}");
+        wait_until("it is tried again", || kernel.refused() > 2);
+        assert!(host.core().fault().is_some());
+        kernel.relent();
+        wait_until("it is watched", || host.core().fault().is_none());
+        web.print(&lines(1..2));
+        wait_until("all are taken", || {
+            counted(&host, "intake_entries_total") == 54
+        });
+        assert!(host.stop(&mut web));
+        let mut expected = vec![long; 50];
+        expected.extend(lines(1..2));
+        assert_eq!(read_numbered(&host, "web"), expected);
+        assert_eq!(read_numbered(&host, "db"), lines(1..4));
+    });
+}
+
+#[test]
+fn a_session_that_ends_unwatched_leaves_no_fault() {
+    beneath(|kernel| {
+        let mut host = Host::new();
+        kernel.refuse(refusal(Call::EpollControl, 0, usize::MAX, Errno::NOMEM));
+        let mut web = host.run("web");
+        assert!(host.core().fault().is_some());
+        web.print(&lines(0..3));
+        assert!(host.stop(&mut web));
+        assert_eq!(host.core().fault(), None);
+        assert_eq!(read_numbered(&host, "web"), lines(0..3));
+    });
+}
+
+#[test]
+fn a_wait_that_fails_again_and_again_is_said_and_nothing_waits_for_it() {
+    for errno in [Errno::INVAL, Errno::BADF, Errno::NOMEM] {
+        beneath(|kernel| {
+            let mut host = Host::new();
+            let mut web = host.run("web");
+            web.print(&lines(0..3));
+            kernel.refuse(refusal(Call::EpollWait, 0, usize::MAX, errno));
+            let mut db = host.run("db");
+            web.print(&lines(3..6));
+            db.print(&lines(0..3));
+            wait_until("all are taken", || {
+                counted(&host, "intake_entries_total") == 9
+            });
+            let fault = host.core().fault().unwrap();
+            assert!(fault.starts_with("cannot wait for FIFOs: "), "{fault}");
+            let rounds = rounds(kernel);
+            assert!((1..MOST_ROUNDS).contains(&rounds), "{rounds}");
+            assert!(host.stop(&mut db));
+            db = host.run("db");
+            db.abandon();
+            kernel.relent();
+            wait_until("it waits", || host.core().fault().is_none());
+            assert!(host.stop(&mut web));
+            assert_eq!(read_numbered(&host, "web"), lines(0..6));
+            assert_eq!(read_numbered(&host, "db"), lines(0..3));
+        });
+    }
+}
+
+/// Its end shows only when a pipe can be made, and it is ready all the time.
+#[test]
+fn a_fifo_without_a_writer_waits_for_descriptors_and_takes_no_time() {
+    beneath(|kernel| {
+        let mut host = Host::new();
+        let mut web = host.run("web");
+        kernel.refuse(refusal(Call::Pipe, 0, usize::MAX, Errno::MFILE));
+        web.abandon();
+        wait_until("it is tried", || kernel.refused() > 0);
+        let rounds = rounds(kernel);
+        assert!((1..MOST_ROUNDS).contains(&rounds), "{rounds}");
+        kernel.relent();
+        wait_until("its session has ended", || counted(&host, "sessions") == 0);
+    });
+}
