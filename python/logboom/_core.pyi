@@ -146,6 +146,9 @@ class Store:
 
         Returns:
             ``False`` when no session has this FIFO, which is normal after a restart.
+
+        Raises:
+            StorageError: an earlier worker had the session, and its FIFO cannot be opened.
         """
 
     def drain(self) -> None:

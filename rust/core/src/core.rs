@@ -1,7 +1,6 @@
 //! The whole core behind one door: sessions in, readers out.
 
-use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,16 +10,15 @@ use serde_json::value::RawValue;
 use crate::clock::Clock;
 use crate::disk::{Disk, Stalls, SystemDisk, WatchedDisk};
 use crate::error::{Error, Result};
-use crate::fault::Fault;
 use crate::intake::{
-    CutterSettings, Intake, IntakeSettings, Traffic, find_fifo, open_fifo, remove_orphan,
+    CutterSettings, Intake, IntakeSettings, Traffic, fifo_path, open_fifo, remove_orphan,
 };
 use crate::journal::BootId;
 use crate::replay::Replay;
 use crate::stats::{Counters, Durations};
 use crate::store::{
-    Removal, Store, StoreLimits, StoreView, check_container_id, new_session_id, read_records,
-    record_folder, remove_record, write_record,
+    Removal, Store, StoreLimits, StoreView, check_container_id, new_session_id, record_folder,
+    remove_record, write_record,
 };
 use crate::stream::{
     GivenOptions, Options, Query, Reader, Session, SessionFacts, record_file_name,
@@ -68,8 +66,6 @@ pub struct Core {
     counters: Arc<Counters>,
     stalls: Arc<Stalls>,
     syncs: Arc<Durations>,
-    /// Sessions can be written down and found again.
-    record_fault: Fault,
     is_closed: AtomicBool,
 }
 
@@ -121,6 +117,7 @@ impl Core {
         let stalls = Arc::new(Stalls::default());
         let counters = Arc::new(Counters::default());
         let intake_settings = IntakeSettings {
+            fifo_root: settings.fifo_root.clone(),
             pipe_budget_bytes: settings.pipe_budget_bytes,
             named_containers: settings.named_containers,
             tally_folder: settings.fifo_root.join(TALLY_FOLDER),
@@ -142,61 +139,17 @@ impl Core {
             counters,
             stalls,
             syncs,
-            record_fault: Fault::default(),
             is_closed: AtomicBool::new(false),
         };
         // An error is kept as the store's fault, and tried again by whoever needs the store.
         let _ = core.store.open();
-        core.record_fault.note(&core.find_sessions());
+        core.intake.look_for_earlier()?;
         core.remove_orphans();
         Ok(core)
     }
 
     fn record_folder(&self) -> PathBuf {
         record_folder(&self.settings.fifo_root)
-    }
-
-    fn fifo_path(&self, file: &str) -> Result<PathBuf> {
-        let path = Path::new(file);
-        let is_plain = path
-            .components()
-            .all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
-        if !path.is_absolute() || !is_plain || file.contains('\0') {
-            return Err(Error::invalid(
-                "File",
-                format!("{file:?} is no absolute path below the FIFO root"),
-            ));
-        }
-        Ok(self
-            .settings
-            .fifo_root
-            .join(path.strip_prefix("/").unwrap_or(path)))
-    }
-
-    /// Attaches to the FIFOs of sessions that earlier workers had. One that cannot be found again keeps none from being found.
-    fn find_sessions(&self) -> Result<()> {
-        let mut result = Ok(());
-        let mut found = Vec::new();
-        let records = read_records(self.store.disk(), &self.record_folder())?;
-        if let Some(path) = records.damaged.first() {
-            let what = "no session can be found again by it, and its container waits once its FIFO is full; start the container again";
-            result = Err(Error::corrupt(path, 0, what));
-        }
-        for session in records.sessions {
-            let session = Arc::new(session);
-            match self.find_fifo(&session) {
-                Ok((fifo, path)) => {
-                    // ORDER: each stream knows all its sessions before anything of it is cut, or facts are lost.
-                    let stream = self.store.stream_of(&session).ok();
-                    found.push((session, stream, fifo, path));
-                }
-                Err(error) => result = result.and(Err(error)),
-            }
-        }
-        for (session, stream, fifo, path) in found {
-            self.intake.attach(session, stream, fifo, path)?;
-        }
-        result
     }
 
     /// Removes FIFOs whose session has never begun: dockerd leaves one behind when it is refused, or the worker dies meanwhile.
@@ -210,12 +163,6 @@ impl Core {
                 remove_orphan(&folder.join(&listed.name));
             }
         }
-    }
-
-    /// A session whose FIFO is gone is over: it ends as one does whose writer has gone.
-    fn find_fifo(&self, session: &Session) -> Result<(OwnedFd, PathBuf)> {
-        let path = self.fifo_path(&session.facts.file)?;
-        Ok((find_fifo(&path)?, path))
     }
 
     fn check_open(&self) -> Result<()> {
@@ -241,7 +188,7 @@ impl Core {
         check_container_id(container_id)?;
         let facts: Box<RawValue> = serde_json::from_str(facts)
             .map_err(|error| Error::invalid("facts", error.to_string()))?;
-        let fifo_path = self.fifo_path(file)?;
+        let fifo_path = fifo_path(&self.settings.fifo_root, file)?;
         let fifo = open_fifo(&fifo_path)?;
         let id = new_session_id()?;
         let facts = SessionFacts {
@@ -259,8 +206,8 @@ impl Core {
             self.record_folder().join(record_file_name(id)),
         ));
         // A session that is not written down is lost to the next worker, but a container that does not start is worse.
-        self.record_fault
-            .note(&write_record(self.store.disk(), &session));
+        self.intake
+            .note_record(&write_record(self.store.disk(), &session));
         let stream = self.store.stream(container_id).ok();
         if self
             .intake
@@ -278,7 +225,7 @@ impl Core {
     /// Takes what a FIFO still holds and ends its session; `false` when no session has it.
     ///
     /// # Errors
-    /// The core was closed.
+    /// The core was closed, or an earlier worker had the session and its FIFO cannot be opened.
     pub fn stop_session(&self, file: &str) -> Result<bool> {
         self.intake.stop(file)
     }
@@ -365,7 +312,7 @@ impl Core {
             ("disk-stalled", stall),
             ("store", self.store.fault()),
             ("intake", self.intake.fault()),
-            ("session-records", self.record_fault.get()),
+            ("session-records", self.intake.session_fault()),
             // The last: it stays, and must hide nothing that comes and goes.
             ("newer-format", self.store.newer()),
         ]

@@ -3,6 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+/// What says nothing about a file.
+const PASSING: [Errno; 6] = [
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOMEM,
+    Errno::IO,
+    Errno::INTR,
+    Errno::AGAIN,
+];
+
 /// What can go wrong, sorted by whose fault it is and what can be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -85,6 +97,13 @@ impl Error {
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         ))
+    }
+
+    /// Whether the same may succeed later although nobody mends anything: no file descriptor or memory is left, or the disk failed
+    /// once. It tells nothing about what was to be read.
+    pub(crate) fn may_pass(&self) -> bool {
+        let errno = self.errno().map(Errno::from_raw_os_error);
+        errno.is_some_and(|errno| PASSING.contains(&errno))
     }
 
     /// The error number of the operating system, where it gave one.

@@ -13,12 +13,15 @@ mod support;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use logboom_core::Core;
 use logboom_core::stream::{GivenOptions, Query};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulated::SimulatedDisk;
 use support::{Container, Host, Line, line};
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const FULL: &str = "Too many open files";
 
@@ -119,6 +122,39 @@ fn a_worker_without_a_descriptor_says_so_and_the_next_one_has_all_entries() {
     println!("{refusals:#?}");
     // The bell, epoll, and the FIFO of the session that an earlier worker had.
     assert_eq!(refusals.len(), 3);
+}
+
+/// It was lost to that worker, and its container waited as soon as its FIFO was full.
+#[test]
+fn a_session_whose_fifo_no_descriptor_is_left_for_is_found_as_soon_as_one_is() {
+    let _alone = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut worker = Worker::new();
+    let [mut web, db] = ["web", "db"].map(|id| worker.host.run(id));
+    worker.print(&mut web, &lines(0..3));
+    worker.host.core = None;
+    web.print(&lines(3..5));
+    let settings = worker.host.settings();
+    let disk = Arc::new(worker.disk.clone());
+    // Enough for the bell and epoll alone.
+    worker.host.core = Some(with_left(2, || {
+        let core = Core::open_on(settings, disk).unwrap();
+        assert!(core.fault().unwrap().contains(FULL));
+        // Longer than until the next look.
+        std::thread::sleep(Duration::from_millis(1_200));
+        assert!(core.fault().unwrap().contains(FULL));
+        core
+    }));
+    let begun = Instant::now();
+    while worker.host.core().fault().is_some() {
+        assert!(begun.elapsed() < DEADLINE);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    worker.print(&mut web, &lines(5..6));
+    assert_eq!(read(&worker), lines(0..6));
+    assert_eq!(worker.dropped(), 0);
+    for mut container in [web, db] {
+        assert!(worker.host.stop(&mut container));
+    }
 }
 
 #[test]

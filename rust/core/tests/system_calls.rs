@@ -420,3 +420,108 @@ fn a_fifo_without_a_writer_waits_for_descriptors_and_takes_no_time() {
         wait_until("its session has ended", || counted(&host, "sessions") == 0);
     });
 }
+
+/// What an earlier worker has left: a quiet session with a torn frame, and one that prints on.
+fn left_by_a_worker() -> (Host, [Container; 2]) {
+    let mut host = Host::new();
+    let [mut web, mut db] = ["web", "db"].map(|id| host.run(id));
+    web.print(&lines(0..3));
+    web.write(&torn().0);
+    db.print(&lines(0..3));
+    host.core().drain().unwrap();
+    host.core = None;
+    db.print(&lines(3..5));
+    (host, [web, db])
+}
+
+fn torn() -> (Vec<u8>, Vec<u8>) {
+    let mut begins = frame(&line(3, "line 3"));
+    let rest = begins.split_off(9);
+    (begins, rest)
+}
+
+fn session_fault(host: &Host) -> Option<String> {
+    let faults = host.core().faults();
+    let found = faults
+        .into_iter()
+        .find(|(name, _)| *name == "session-records");
+    found.map(|(_, fault)| fault)
+}
+
+/// All opening by the intake fails behind so many, until it is allowed again. Returns whether a session was not found at once.
+fn look_without(kernel: &Kernel, behind: usize, errno: Errno) -> bool {
+    let (mut host, [mut web, mut db]) = left_by_a_worker();
+    kernel.refuse(refusal(Call::Open, behind, usize::MAX, errno));
+    host.start();
+    let Some(fault) = session_fault(&host) else {
+        return false;
+    };
+    let why = std::io::Error::from(errno).to_string();
+    assert!(fault.ends_with(&why), "{fault}");
+    // A session that can be written down says nothing of those.
+    let mut job = host.run("job");
+    wait_until("it is tried again", || kernel.refused() > 2);
+    assert!(session_fault(&host).is_some());
+    kernel.relent();
+    wait_until("all are found", || host.core().fault().is_none());
+    web.write(&torn().1);
+    web.print(&lines(4..6));
+    db.print(&lines(5..6));
+    for (id, container) in [("web", &mut web), ("db", &mut db), ("job", &mut job)] {
+        assert!(host.stop(container), "{id}");
+    }
+    for _ in 0..2 {
+        for id in ["web", "db"] {
+            assert_eq!(read_numbered(&host, id), lines(0..6), "{id}");
+        }
+        host.restart();
+        assert_eq!(host.core().fault(), None);
+    }
+    assert_eq!(counted(&host, "dropped_entries_total"), 0);
+    true
+}
+
+/// They were lost to that worker, and their containers waited as soon as their FIFOs were full.
+#[test]
+fn sessions_that_cannot_be_found_at_once_are_looked_for_until_they_are() {
+    let errors = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO];
+    let looks = || (0..6).zip(errors.into_iter().cycle());
+    let found: Vec<Option<bool>> = std::thread::scope(|scope| {
+        let look = |(behind, errno)| {
+            scope.spawn(move || beneath(|kernel| look_without(kernel, behind, errno)))
+        };
+        let looking: Vec<_> = looks().map(look).collect();
+        looking
+            .into_iter()
+            .map(|look| look.join().unwrap())
+            .collect()
+    });
+    // The folder, two records, and two FIFOs; what is opened then is the store's.
+    let expected = [true, true, true, true, true, false].map(Some);
+    assert!(found == expected || found.contains(&None), "{found:?}");
+}
+
+#[test]
+fn a_session_that_is_not_found_yet_ends_when_its_fifo_can_be_opened() {
+    beneath(|kernel| {
+        let (mut host, [mut web, mut db]) = left_by_a_worker();
+        web.write(&torn().1);
+        // Behind the folder and two records.
+        kernel.refuse(refusal(Call::Open, 3, usize::MAX, Errno::MFILE));
+        host.start();
+        assert!(session_fault(&host).is_some());
+        for container in [&web, &db] {
+            let refused = host.core().stop_session(&container.file).unwrap_err();
+            assert!(
+                refused.to_string().contains("Too many open files"),
+                "{refused}"
+            );
+        }
+        kernel.relent();
+        assert!(host.stop(&mut web));
+        assert!(host.stop(&mut db));
+        wait_until("none is looked for", || host.core().fault().is_none());
+        assert_eq!(read_numbered(&host, "web"), lines(0..4));
+        assert_eq!(read_numbered(&host, "db"), lines(0..5));
+    });
+}

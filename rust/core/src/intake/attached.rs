@@ -36,6 +36,10 @@ pub(super) struct Shared {
     pub(super) sync_fault: Arc<Fault>,
     /// Why FIFOs are looked at by time.
     pub(super) watch_fault: Arc<Fault>,
+    /// Why sessions of earlier workers are not found yet.
+    pub(super) look_fault: Arc<Fault>,
+    /// Why a session cannot be found again: by this worker, or by the next one.
+    pub(super) record_fault: Arc<Fault>,
     pub(super) budget: PipeBudget,
     /// Where it is counted in memory what is dropped.
     pub(super) tally_folder: PathBuf,
@@ -151,6 +155,10 @@ impl Attached {
 
     pub(super) fn fifo_path(&self) -> &Path {
         &self.fifo_path
+    }
+
+    pub(super) fn session_id(&self) -> u64 {
+        self.session.id
     }
 
     pub(super) fn file(&self) -> &str {

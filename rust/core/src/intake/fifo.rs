@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, lstat, open, unlink};
 use rustix::io::Errno;
@@ -10,24 +10,43 @@ use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use crate::error::{Error, Result};
 
+/// Where a FIFO is that dockerd names.
+///
+/// # Errors
+/// `InvalidArgument`: the name is no absolute path below the root.
+pub fn fifo_path(fifo_root: &Path, file: &str) -> Result<PathBuf> {
+    let path = Path::new(file);
+    let is_plain = path
+        .components()
+        .all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
+    if !path.is_absolute() || !is_plain || file.contains('\0') {
+        return Err(Error::invalid(
+            "File",
+            format!("{file:?} is no absolute path below the FIFO root"),
+        ));
+    }
+    Ok(fifo_root.join(path.strip_prefix("/").unwrap_or(path)))
+}
+
 /// Opens a FIFO for reading, without waiting for a writer.
 ///
 /// dockerd holds it open for reading and writing, so it never sees a broken pipe while nobody reads here.
 ///
 /// # Errors
-/// It is not there, or no FIFO; or no file descriptor is left, which is not the caller's mistake.
+/// It is not there, or no FIFO; or what may pass, as that no file descriptor is left, which is not the caller's mistake.
 pub fn open_fifo(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let refused =
+    let wrong =
         |why: &dyn std::fmt::Display| Error::invalid("File", format!("{}: {why}", path.display()));
-    let fifo = open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::MFILE | Errno::NFILE => Error::io("open", path)(errno.into()),
-        _ => refused(&io::Error::from(errno)),
-    })?;
-    let stat = fstat(&fifo).map_err(|errno| refused(&io::Error::from(errno)))?;
+    let refused = |errno: Errno| match Error::io("open", path)(errno.into()) {
+        error if error.may_pass() => error,
+        _ => wrong(&io::Error::from(errno)),
+    };
+    let fifo = open(path, flags, Mode::empty()).map_err(refused)?;
+    let stat = fstat(&fifo).map_err(refused)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => Ok(fifo),
-        _ => Err(refused(&"it is no FIFO")),
+        _ => Err(wrong(&"it is no FIFO")),
     }
 }
 
@@ -35,8 +54,8 @@ pub fn open_fifo(path: &Path) -> Result<OwnedFd> {
 /// session is over, and ends as one does whose writer has gone.
 ///
 /// # Errors
-/// It is there and no FIFO, or no file descriptor is left.
-pub fn find_fifo(path: &Path) -> Result<OwnedFd> {
+/// It is there and no FIFO; or what may pass.
+pub(super) fn find_fifo(path: &Path) -> Result<OwnedFd> {
     if !matches!(lstat(path), Err(Errno::NOENT)) {
         return open_fifo(path);
     }

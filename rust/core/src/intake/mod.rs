@@ -11,6 +11,7 @@
 mod attached;
 mod cutter;
 mod dropped;
+mod earlier;
 mod fifo;
 mod pipe;
 mod poller;
@@ -31,7 +32,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::retry_on_intr;
 
 pub use cutter::CutterSettings;
-pub use fifo::{find_fifo, open_fifo, remove_orphan};
+pub use fifo::{fifo_path, open_fifo, remove_orphan};
 pub use traffic::{Received, Traffic};
 
 use crate::clock::Clock;
@@ -43,6 +44,7 @@ use crate::store::{Removal, Store, StoreLimits};
 use crate::stream::{Session, Stream};
 use attached::Shared;
 use cutter::CutterThread;
+use earlier::Earlier;
 use pipe::PipeBudget;
 use reactor::Reactor;
 
@@ -71,8 +73,10 @@ enum Command {
     /// Take what a FIFO holds, and end its session; `false`: nobody has it.
     Stop {
         file: String,
-        done: SyncSender<bool>,
+        done: SyncSender<Result<bool>>,
     },
+    /// Look for the sessions that earlier workers had.
+    Look { done: SyncSender<()> },
     /// Take what all FIFOs hold, and end the thread. Sessions stay as they are.
     Shutdown,
 }
@@ -128,6 +132,8 @@ impl AsFd for Inbox {
 /// What the intake goes by.
 #[derive(Debug)]
 pub struct IntakeSettings {
+    /// Put before every path that dockerd names.
+    pub fifo_root: PathBuf,
     /// What all FIFOs together may hold above the kernel's default.
     pub pipe_budget_bytes: u64,
     /// How many containers' names have counters of their own.
@@ -146,6 +152,8 @@ pub struct Intake {
     fault: Arc<Fault>,
     sync_fault: Arc<Fault>,
     watch_fault: Arc<Fault>,
+    look_fault: Arc<Fault>,
+    record_fault: Arc<Fault>,
     traffic: Arc<Traffic>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -173,6 +181,8 @@ impl Intake {
         let fault = Arc::new(Fault::default());
         let sync_fault = Arc::new(Fault::default());
         let watch_fault = Arc::new(Fault::default());
+        let look_fault = Arc::new(Fault::default());
+        let record_fault = Arc::new(Fault::default());
         let traffic = Arc::new(Traffic::new(settings.named_containers));
         let shared = Shared {
             store,
@@ -183,11 +193,14 @@ impl Intake {
             fault: Arc::clone(&fault),
             sync_fault: Arc::clone(&sync_fault),
             watch_fault: Arc::clone(&watch_fault),
+            look_fault: Arc::clone(&look_fault),
+            record_fault: Arc::clone(&record_fault),
             budget: PipeBudget::new(settings.pipe_budget_bytes),
             tally_folder: settings.tally_folder,
             chunk: Vec::new(),
         };
-        let reactor = Reactor::new(Arc::clone(&inbox), shared).map_err(failed)?;
+        let earlier = Earlier::new(settings.fifo_root);
+        let reactor = Reactor::new(Arc::clone(&inbox), earlier, shared).map_err(failed)?;
         let run_cutter = Arc::clone(&cutter);
         let (closing, closed) = sync_channel(CLOSING_LIMIT);
         let threads = vec![
@@ -204,6 +217,8 @@ impl Intake {
             fault,
             sync_fault,
             watch_fault,
+            look_fault,
+            record_fault,
             traffic,
             threads: Mutex::new(threads),
         })
@@ -216,6 +231,16 @@ impl Intake {
             .or_else(|| self.cutter.fault())
             .or_else(|| self.sync_fault.get())
             .or_else(|| self.watch_fault.get())
+    }
+
+    /// Why sessions of earlier workers are not found yet, or cannot be, or this worker's cannot be found by the next one.
+    pub fn session_fault(&self) -> Option<String> {
+        self.look_fault.get().or_else(|| self.record_fault.get())
+    }
+
+    /// How writing down a session went; the last one counts.
+    pub fn note_record(&self, written: &Result<()>) {
+        self.record_fault.note(written);
     }
 
     /// What came from whom.
@@ -246,6 +271,14 @@ impl Intake {
         let (done, answer) = sync_channel(1);
         self.inbox.send(command(done));
         answer.recv().ok()
+    }
+
+    /// Looks for the sessions that earlier workers had, and takes their FIFOs. Those that may be found later are looked for again.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn look_for_earlier(&self) -> Result<()> {
+        self.ask(|done| Command::Look { done }).ok_or(Error::Closed)
     }
 
     /// Takes a session's FIFO from now on; `false` when another session has it.
@@ -305,13 +338,13 @@ impl Intake {
     /// Takes what a FIFO holds and ends its session; `false` when nobody has it.
     ///
     /// # Errors
-    /// The store was closed.
+    /// The store was closed, or an earlier worker had the session and its FIFO cannot be opened.
     pub fn stop(&self, file: &str) -> Result<bool> {
         self.ask(|done| Command::Stop {
             file: file.to_owned(),
             done,
         })
-        .ok_or(Error::Closed)
+        .ok_or(Error::Closed)?
     }
 
     /// Takes what all FIFOs hold, cuts and syncs all, and ends the threads. A second call does nothing.

@@ -17,8 +17,11 @@ use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::io::Errno;
 
 use super::attached::{Attached, Shared, show};
+use super::earlier::{Earlier, Found};
 use super::poller::{MAX_EVENTS, Poller, UNWATCHED_LOOK, timespec};
 use super::{Command, Inbox};
+use crate::error::Result;
+use crate::stream::Session;
 
 /// How long FIFOs gather after each round that found something.
 const HOLD_OFF: Duration = Duration::from_millis(1);
@@ -27,7 +30,7 @@ const HOLD_OFF: Duration = Duration::from_millis(1);
 /// so long: a change costs a new generation. It only happens when dockerd died and left a FIFO behind.
 const SESSION_CHANGE: Duration = Duration::from_millis(50);
 
-/// How often the reactor wakes while a FIFO may shrink or is not watched, or a session waits for the store.
+/// How often the reactor wakes while a FIFO may shrink or is not watched, or a session waits for the store or is not found yet.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// LIMIT: so often nothing may come out of a FIFO that holds something when its session ends. Whatever refuses, the next try
@@ -48,6 +51,7 @@ pub(super) struct Reactor {
     inbox: Arc<Inbox>,
     poller: Poller,
     attached: HashMap<u64, Attached>,
+    earlier: Earlier,
     next_key: u64,
     /// Sessions in which something was found that nobody has been shown yet.
     unshown: HashSet<u64>,
@@ -63,13 +67,20 @@ impl Drop for Reactor {
     }
 }
 
+fn has_session(attached: &HashMap<u64, Attached>, session: &Session) -> bool {
+    attached
+        .values()
+        .any(|attached| attached.session_id() == session.id)
+}
+
 impl Reactor {
-    pub(super) fn new(inbox: Arc<Inbox>, shared: Shared) -> io::Result<Self> {
+    pub(super) fn new(inbox: Arc<Inbox>, earlier: Earlier, shared: Shared) -> io::Result<Self> {
         let poller = Poller::new(&*inbox, Arc::clone(&shared.watch_fault))?;
         Ok(Self {
             inbox,
             poller,
             attached: HashMap::new(),
+            earlier,
             next_key: 0,
             unshown: HashSet::new(),
             needs_upkeep: false,
@@ -147,15 +158,17 @@ impl Reactor {
                     fifo_path,
                     done,
                 } => {
-                    let is_new = self
+                    let is_free = self
                         .keys(|other| other.file() == session.facts.file)
                         .is_empty();
-                    if is_new {
+                    // A look for earlier sessions may have come between its record and this.
+                    let is_found = has_session(&self.attached, &session);
+                    if is_free {
                         let attached =
                             Attached::new(session, stream, fifo, fifo_path, &mut self.shared);
                         self.attach(attached);
                     }
-                    let _ = done.send(is_new);
+                    let _ = done.send(is_free || is_found);
                 }
                 Command::Drain { container_id, done } => {
                     let is_wanted = |attached: &Attached| {
@@ -170,12 +183,17 @@ impl Reactor {
                     let _ = done.send(());
                 }
                 Command::Stop { file, done } => {
+                    let found = self.find(&file);
                     let keys = self.keys(|attached| attached.file() == file);
                     for &key in &keys {
                         self.empty(key);
                         self.end(key, false);
                     }
-                    let _ = done.send(!keys.is_empty());
+                    let _ = done.send(found.map(|()| !keys.is_empty()));
+                }
+                Command::Look { done } => {
+                    self.look_for_earlier();
+                    let _ = done.send(());
                 }
                 Command::Shutdown => {
                     for key in self.keys(|_| true) {
@@ -199,6 +217,48 @@ impl Reactor {
         // In the order of their start, so that an old FIFO's rest comes before a new one's.
         keys.sort_unstable();
         keys
+    }
+
+    /// Looks for sessions that earlier workers had and that are not found yet.
+    fn look_for_earlier(&mut self) {
+        let attached = &self.attached;
+        let is_attached = |session: &Session| has_session(attached, session);
+        let looked = self.earlier.look(&self.shared.store, is_attached);
+        self.shared
+            .look_fault
+            .note(&looked.passing.map_or(Ok(()), Err));
+        if let Some(error) = looked.lasting {
+            self.shared.record_fault.note_error(&error);
+        }
+        for found in looked.found {
+            self.take_up(found);
+        }
+        self.needs_upkeep |= !self.earlier.is_done();
+    }
+
+    /// The session of a FIFO that is not found yet is looked for now: who ends it removes the FIFO next.
+    fn find(&mut self, file: &str) -> Result<()> {
+        if !self.earlier.is_done() {
+            self.look_for_earlier();
+        }
+        if let Some(found) = self.earlier.find(file)? {
+            self.take_up(found);
+            if self.earlier.is_done() {
+                self.shared.look_fault.note(&Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, found: Found) {
+        let Found {
+            session,
+            stream,
+            fifo,
+            fifo_path,
+        } = found;
+        let attached = Attached::new(session, stream, fifo, fifo_path, &mut self.shared);
+        self.attach(attached);
     }
 
     fn attach(&mut self, attached: Attached) {
@@ -341,6 +401,9 @@ impl Reactor {
     /// Does what is due by time.
     fn keep_up(&mut self, now: Instant) {
         self.needs_upkeep = false;
+        if !self.earlier.is_done() {
+            self.look_for_earlier();
+        }
         for key in self.poller.unwatched() {
             if let Some(attached) = self.attached.get(&key) {
                 self.poller.add(key, attached.fifo(), attached.fifo_path());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::check_container_id;
-use crate::disk::{Disk, OpenMode, is_missing, read_file, replace_file};
+use crate::disk::{Disk, is_missing, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::stream::{Checked, Kind, Session, SessionFacts, record_file_name};
 
@@ -54,33 +54,34 @@ pub fn remove_record(disk: &dyn Disk, session: &Session) {
     let _ = disk.remove_file(&session.record_path);
 }
 
-/// What earlier workers have written down.
+/// What is written down of sessions.
 #[derive(Debug, Default)]
 pub struct Records {
     /// Their sessions, oldest first.
     pub sessions: Vec<Session>,
-    /// Records that cannot be read: their containers' output is in FIFOs that nobody knows.
+    /// Records that are not what was written: their containers' output is in FIFOs that nobody knows.
     pub damaged: Vec<PathBuf>,
-    /// Names of what was not written to its end.
-    unfinished: Vec<String>,
+    /// Why some could not be read now.
+    pub unread: Option<Error>,
+    /// What is not written to its end.
+    unfinished: Vec<PathBuf>,
 }
 
-/// The sessions that earlier workers have written down. Files whose names are no record's are passed over; what was not written
-/// to its end is removed.
+impl Records {
+    /// Removes what an earlier worker has not written to its end. Under a worker that runs it may be at it.
+    pub fn remove_unfinished(&self, disk: &dyn Disk) {
+        for path in &self.unfinished {
+            // The number of its session does not come again. Another worker may look.
+            let _ = disk.remove_file(path);
+        }
+    }
+}
+
+/// The sessions that are written down, and what else there is. Files whose names are no record's are passed over.
 ///
 /// # Errors
 /// The folder is there and cannot be read.
 pub fn read_records(disk: &dyn Disk, folder: &Path) -> Result<Records> {
-    let records = records(disk, folder)?;
-    for name in &records.unfinished {
-        // The number of its session does not come again. Another worker may look.
-        let _ = disk.remove_file(&folder.join(name));
-    }
-    Ok(records)
-}
-
-/// The sessions, and what else there is. Nothing is changed.
-pub(super) fn records(disk: &dyn Disk, folder: &Path) -> Result<Records> {
     let listed = disk.list(folder);
     let mut records = Records::default();
     if is_missing(&listed) {
@@ -90,14 +91,17 @@ pub(super) fn records(disk: &dyn Disk, folder: &Path) -> Result<Records> {
     for file in listed {
         let Some(id) = parse_name(&file.name) else {
             if file.name.ends_with(".tmp") {
-                records.unfinished.push(file.name);
+                records.unfinished.push(folder.join(&file.name));
             }
             continue;
         };
         let path = folder.join(record_file_name(id));
         match read_record(disk, id, &path) {
-            Some(session) => records.sessions.push(session),
-            None => records.damaged.push(path),
+            Ok(Some(session)) => records.sessions.push(session),
+            // It has ended meanwhile.
+            Ok(None) => {}
+            Err(Error::Corrupt { .. }) => records.damaged.push(path),
+            Err(error) => records.unread = records.unread.or(Some(error)),
         }
     }
     records
@@ -111,13 +115,23 @@ fn parse_name(name: &str) -> Option<u64> {
     u64::from_str_radix(name.strip_suffix(".json")?, 16).ok()
 }
 
-/// Reads a record whole; `None` where it is not what was written.
-fn read_record(disk: &dyn Disk, id: u64, path: &Path) -> Option<Session> {
-    let content = read_file(disk, path, MAX_RECORD_BYTES).ok()??;
-    let facts = SessionFacts::decode(&content).ok()?;
+/// Reads a record whole; `None`: its session has ended meanwhile.
+///
+/// # Errors
+/// `Corrupt`: it is not what was written. Anything else may pass, and tells nothing about it.
+fn read_record(disk: &dyn Disk, id: u64, path: &Path) -> Result<Option<Session>> {
+    let corrupt =
+        |why: String| Error::corrupt(path, 0, format!("it is not what was written: {why}"));
+    let content = match read_file(disk, path, MAX_RECORD_BYTES).map_err(Error::io("read", path)) {
+        Ok(Some(content)) => content,
+        Ok(None) => return Ok(None),
+        Err(error) if error.may_pass() => return Err(error),
+        Err(error) => return Err(corrupt(error.to_string())),
+    };
+    let facts = SessionFacts::decode(&content).map_err(corrupt)?;
     // It becomes the name of a folder.
-    check_container_id(&facts.container_id).ok()?;
-    Some(Session::new(id, facts, path.to_owned()))
+    check_container_id(&facts.container_id).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Some(Session::new(id, facts, path.to_owned())))
 }
 
 /// Looks whether all records can be read.
@@ -135,10 +149,8 @@ pub(super) fn check_records(disk: &dyn Disk, folder: &Path, checked: &mut Checke
         };
         let path = folder.join(&file.name);
         checked.files += 1;
-        // A session that has ended meanwhile has no record any more.
-        if read_record(disk, id, &path).is_none() && !is_missing(&disk.open(&path, OpenMode::Read))
-        {
-            checked.add(Kind::Record, &path, 0, "it is no record of a session");
+        if let Err(error) = read_record(disk, id, &path) {
+            checked.add_error(Kind::Record, &path, &error);
         }
     }
     Ok(())

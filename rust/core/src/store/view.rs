@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Row};
-use super::record::{record_folder, records};
+use super::record::{read_records, record_folder};
 use super::root::{read_power_cuts, readable_folder};
 use super::{CONTAINERS, check_container_id};
 use crate::disk::{Disk, SystemDisk, is_missing};
@@ -176,7 +176,7 @@ impl StoreView {
         };
         let mut recorded: BTreeMap<String, Recorded> = BTreeMap::new();
         let mut fifos = Fifos::default();
-        let sessions = records(&*self.disk, &record_folder(fifo_root))?.sessions;
+        let sessions = read_records(&*self.disk, &record_folder(fifo_root))?.sessions;
         for Session { facts, .. } in sessions {
             let path = fifo_root.join(facts.file.trim_start_matches('/'));
             let here = recorded.entry(facts.container_id.clone()).or_default();
