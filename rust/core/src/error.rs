@@ -5,16 +5,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// What says nothing about a file.
-const PASSING: [Errno; 6] = [
-    Errno::MFILE,
-    Errno::NFILE,
-    Errno::NOMEM,
-    Errno::IO,
-    Errno::INTR,
-    Errno::AGAIN,
-];
-
 /// What can go wrong, sorted by whose fault it is and what can be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -99,11 +89,18 @@ impl Error {
         ))
     }
 
-    /// Whether the same may succeed later although nobody mends anything: no file descriptor or memory is left, or the disk failed
-    /// once. It tells nothing about what was to be read.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// Whether no file descriptor or memory is left, or a signal came between: it tells nothing about what was to be opened or read.
+    pub(crate) fn is_shortage(&self) -> bool {
         let errno = self.errno().map(Errno::from_raw_os_error);
-        errno.is_some_and(|errno| PASSING.contains(&errno))
+        matches!(
+            errno,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN)
+        )
+    }
+
+    /// Whether the same may succeed later although nobody mends anything; the disk may have failed once.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.is_shortage() || self.errno() == Some(Errno::IO.raw_os_error())
     }
 
     /// The error number of the operating system, where it gave one.

@@ -9,6 +9,10 @@
     clippy::print_stdout,
     reason = "a test may panic, and says what it has counted"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test looks at files from outside"
+)]
 
 mod kernel;
 mod simulated;
@@ -26,9 +30,14 @@ use logboom_core::stream::{GivenOptions, Progress, Query};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use simulated::{Dice, SimulatedDisk};
-use support::{Container, Host, Line, frame, line};
+use support::{Container, Host, Line, frame, line, list};
 
 const INTAKE: &str = "logboom-intake";
+const CUTTER: &str = "logboom-cutter";
+
+/// About so many files each of them opens when a container that has a log prints again.
+const OPENED: usize = 8;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Without `LOGBOOM_TEST_CALLS=all`, so many runs are made.
@@ -524,4 +533,61 @@ fn a_session_that_is_not_found_yet_ends_when_its_fifo_can_be_opened() {
         assert_eq!(read_numbered(&host, "web"), lines(0..4));
         assert_eq!(read_numbered(&host, "db"), lines(0..5));
     });
+}
+
+/// Two sessions of a container, the second under a worker that once cannot open a file. Returns whether that was met.
+fn print_without(kernel: &Kernel, refusal: Refusal) -> bool {
+    let mut host = Host::new();
+    let records = host.folder.path().join("run/docker/logboom");
+    let mut web = host.run("web");
+    web.print(&lines(0..3));
+    host.stop(&mut web);
+    host.wait_until(|_| list(&records).is_empty(), "web");
+    host.core = None;
+    kernel.refuse(refusal);
+    host.start();
+    let mut web = host.run("web");
+    web.print(&lines(3..6));
+    wait_until("all are taken", || {
+        let taken = counted(&host, "intake_entries_total");
+        taken + counted(&host, "dropped_entries_total") >= 3
+    });
+    host.stop(&mut web);
+    host.wait_until(|_| list(&records).is_empty(), "web");
+    let is_met = kernel.refused() > 0;
+    kernel.relent();
+    let names = list(&host.stream_folder("web"));
+    assert!(
+        names.iter().all(|name| !name.ends_with(".unreadable")),
+        "{names:?}"
+    );
+    let facts = std::fs::read_to_string(host.stream_folder("web").join("container.json")).unwrap();
+    assert_eq!(facts.matches("\"started_ns\":").count(), 2, "{facts}");
+    is_met
+}
+
+/// What is known of a container was taken for damaged where no descriptor was left to read it.
+#[test]
+fn a_shortage_sets_nothing_aside() {
+    let all = || {
+        [INTAKE, CUTTER].into_iter().flat_map(|thread| {
+            (0..OPENED).map(move |behind| Refusal {
+                thread,
+                call: Call::Open,
+                behind,
+                count: 1,
+                errno: Errno::MFILE,
+            })
+        })
+    };
+    let met: Vec<Option<bool>> = std::thread::scope(|scope| {
+        let print = |refusal| scope.spawn(move || beneath(|kernel| print_without(kernel, refusal)));
+        let printing: Vec<_> = all().map(print).collect();
+        printing
+            .into_iter()
+            .map(|run| run.join().unwrap())
+            .collect()
+    });
+    let missed = met.iter().filter(|met| **met == Some(false)).count();
+    assert!(missed < met.len() / 2, "{met:?}");
 }

@@ -46,12 +46,20 @@ pub(super) struct ContainerFile {
 
 impl ContainerFile {
     /// Reads the file; an empty one where there is none or where it is damaged, since entries are worth more than facts.
-    pub(super) fn read(disk: &dyn Disk, folder: &Path, container_id: &str) -> Self {
-        let content = read_file(disk, &folder.join(FILE_NAME), MAX_FILE_BYTES);
+    ///
+    /// # Errors
+    /// No file descriptor or memory is left for it: a file that is well must not be set aside for that.
+    pub(super) fn read(disk: &dyn Disk, folder: &Path, container_id: &str) -> Result<Self> {
+        let path = folder.join(FILE_NAME);
+        let content = match read_file(disk, &path, MAX_FILE_BYTES).map_err(Error::io("read", &path))
+        {
+            Err(error) if error.is_shortage() => return Err(error),
+            content => content,
+        };
         let is_missing = matches!(content, Ok(None));
         let read = content.ok().flatten();
         let read = read.and_then(|content| Self::decode(&content).ok());
-        read.unwrap_or_else(|| Self {
+        Ok(read.unwrap_or_else(|| Self {
             format: FORMAT,
             container_id: container_id.to_owned(),
             next_sequence: 0,
@@ -59,7 +67,7 @@ impl ContainerFile {
             last_block: None,
             sessions: Vec::new(),
             is_damaged: !is_missing,
-        })
+        }))
     }
 
     /// Whether there is a file; nothing is read.

@@ -288,7 +288,7 @@ impl Stream {
         if sessions.is_empty() {
             return Ok(());
         }
-        let mut file = self.read_facts();
+        let mut file = self.read_facts()?;
         let mut is_changed = false;
         for session in &sessions {
             is_changed |= file.add(&session.facts);
@@ -532,7 +532,7 @@ impl Stream {
 
     /// ORDER: before the last segment goes, which tells where the numbers go on and how far the journal lies in blocks.
     fn keep_last_block(&self) -> Result<()> {
-        let mut file = self.read_facts();
+        let mut file = self.read_facts()?;
         let state = self.state();
         file.next_sequence = state.next_sequence();
         file.last_block = state.last_block;

@@ -138,7 +138,7 @@ impl Stream {
             ..State::default()
         };
         let mut file =
-            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id)?;
         opened.sequence_floor = file.next_sequence;
         if let Some(last_block) = file.last_block {
             opened.pass_over(last_block);
@@ -190,12 +190,12 @@ impl Stream {
     }
 
     /// What is known of the container and of the stream's numbers.
-    pub(super) fn read_facts(&self) -> container::ContainerFile {
+    pub(super) fn read_facts(&self) -> Result<container::ContainerFile> {
         let mut file =
-            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id);
+            container::ContainerFile::read(&*self.disk, &self.folder, &self.container_id)?;
         let floor = self.state().sequence_floor;
         self.raise_floor(&mut file, floor);
-        file
+        Ok(file)
     }
 
     /// The facts say that no lower number is given any more, and that the stream was looked at since the last power cut.
@@ -206,7 +206,7 @@ impl Stream {
 
     /// Writes down that no lower number is given any more.
     pub(super) fn write_floor(&self) -> Result<()> {
-        self.read_facts().write(&*self.disk, &self.folder)?;
+        self.read_facts()?.write(&*self.disk, &self.folder)?;
         self.state().is_floor_due = false;
         Ok(())
     }

@@ -142,7 +142,7 @@ fn ends(disk: &dyn Disk, folder: &Path) -> Result<(u64, u64)> {
 /// # Errors
 /// The disk refused.
 pub fn remake_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> Result<()> {
-    let mut file = ContainerFile::read(disk, folder, container_id);
+    let mut file = ContainerFile::read(disk, folder, container_id)?;
     let (end, _) = ends(disk, folder)?;
     file.next_sequence = end.saturating_add(LOSS_JUMP);
     file.write(disk, folder)
@@ -150,7 +150,7 @@ pub fn remake_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> Resul
 
 /// Of how many power cuts a stream knows what they took; 0 where nothing tells.
 pub fn read_known_power_cuts(disk: &dyn Disk, folder: &Path, container_id: &str) -> u64 {
-    ContainerFile::read(disk, folder, container_id).power_cuts
+    ContainerFile::read(disk, folder, container_id).map_or(0, |file| file.power_cuts)
 }
 
 /// Says in the stream that a generation which has been moved away from `path` is missing.

@@ -93,7 +93,7 @@ impl Snapshot {
         let mut blocks = Vec::new();
         let found = find_segments(&**disk, &folder, &listed)?;
         let last_block = found.iter().rev().find_map(|segment| segment.last_block);
-        let file = ContainerFile::read(&**disk, &folder, container_id);
+        let file = ContainerFile::read(&**disk, &folder, container_id)?;
         if let Some(last_block) = last_block.or(file.last_block) {
             state.pass_over(last_block);
         }
@@ -234,9 +234,10 @@ fn spread(bytes: u64, min: i64, max: i64, from_ns: i64, span_ns: i64, spans: &mu
     }
 }
 
-/// The facts of a stream's sessions, oldest first; none where they were not written down yet.
+/// The facts of a stream's sessions, oldest first; none where they were not written down yet, or cannot be read.
 pub(crate) fn read_facts(disk: &dyn Disk, folder: &Path, container_id: &str) -> Vec<SessionFacts> {
-    ContainerFile::read(disk, folder, container_id).sessions
+    ContainerFile::read(disk, folder, container_id)
+        .map_or_else(|_| Vec::new(), |file| file.sessions)
 }
 
 fn list(disk: &dyn Disk, folder: &Path) -> Result<Option<Vec<Listed>>> {
