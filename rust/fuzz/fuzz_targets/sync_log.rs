@@ -36,8 +36,8 @@ fn half(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(half) as usize
 }
 
-/// What of a log is whole: all items, one after the other, each with its length.
-fn items(log: &[u8]) -> Vec<u8> {
+/// What of a log is whole: of each record the items, one after the other, each with its length.
+fn records(log: &[u8]) -> Vec<Vec<u8>> {
     if log.len() < FIRST_HEADER_BYTES
         || !log.starts_with(b"LOGSYNC1")
         || half(log, 24) != crc32c::crc32c(&log[..24]) as usize
@@ -46,16 +46,16 @@ fn items(log: &[u8]) -> Vec<u8> {
         return Vec::new();
     }
     match half(log, 28) {
-        0 => items_of_first_layout(log),
+        0 => records_of_first_layout(log),
         1 if log.len() >= HEADER_BYTES && half(log, 48) == crc32c::crc32c(&log[..48]) as usize => {
-            items_that_are_packed(log)
+            records_of_a_life(log)
         }
         _ => Vec::new(),
     }
 }
 
-fn items_of_first_layout(log: &[u8]) -> Vec<u8> {
-    let mut items = Vec::new();
+fn records_of_first_layout(log: &[u8]) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
     let mut at = FIRST_HEADER_BYTES;
     while at + 8 <= log.len() {
         let length = half(log, at);
@@ -65,18 +65,17 @@ fn items_of_first_layout(log: &[u8]) -> Vec<u8> {
         if length > MAX_RECORD_BYTES || half(log, at + 4) != crc32c::crc32c(item) as usize {
             break;
         }
-        items.extend_from_slice(&log[at..at + 4]);
-        items.extend_from_slice(item);
+        records.push([&log[at..at + 4], item].concat());
         at += 8 + length;
     }
-    items
+    records
 }
 
-fn items_that_are_packed(log: &[u8]) -> Vec<u8> {
+fn records_of_a_life(log: &[u8]) -> Vec<Vec<u8>> {
     let mut context = DCtx::create();
     let window = DParameter::WindowLogMax(WINDOW_LOG);
     context.set_parameter(window).expect("it is one");
-    let mut items = Vec::new();
+    let mut records = Vec::new();
     let mut at = HEADER_BYTES;
     while at + PREFIX_BYTES <= log.len() && log[at..at + 8] == log[40..48] {
         let (stored_bytes, packed_bytes) = (half(log, at + 8), half(log, at + 12));
@@ -92,15 +91,15 @@ fn items_that_are_packed(log: &[u8]) -> Vec<u8> {
             break;
         }
         if packed_bytes == 0 {
-            items.extend_from_slice(stored);
+            records.push(stored.to_vec());
         } else if let Some(unpacked) = unpack(&mut context, stored, packed_bytes) {
-            items.extend(unpacked);
+            records.push(unpacked);
         } else {
             break;
         }
         at = stored_at + stored_bytes;
     }
-    items
+    records
 }
 
 /// A piece at a time, which makes no difference.
@@ -124,42 +123,48 @@ fn unpack(context: &mut DCtx<'_>, stored: &[u8], packed_bytes: usize) -> Option<
 
 /// The page of the format, read once more.
 fn expected(log: &[u8]) -> BTreeMap<(String, u64), Made> {
-    let items = items(log);
-    let mut items = items.as_slice();
-    let mut made = BTreeMap::<(String, u64), Made>::new();
-    while items.len() >= 4 {
-        let Some(item) = items.get(4..4 + half(items, 0)) else {
-            break;
-        };
-        if item.len() < FIELDS_BYTES {
-            break;
+    let mut made = BTreeMap::new();
+    for record in records(log) {
+        let mut items = record.as_slice();
+        while !items.is_empty() {
+            let Some(behind) = take_item(items, &mut made) else {
+                return made;
+            };
+            items = behind;
         }
-        let id_bytes = usize::from(u16::from_le_bytes([item[40], item[41]]));
-        let Some((id, frames)) = item[FIELDS_BYTES..].split_at_checked(id_bytes) else {
-            break;
-        };
-        let is_id = id.first().is_some_and(u8::is_ascii_alphanumeric)
-            && id.len() <= 128
-            && id
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
-        if !is_id {
-            break;
-        }
-        let id = String::from_utf8(id.to_vec()).expect("it is ASCII");
-        let (number, session) = (word(item, 0), word(item, 8));
-        let (start, first) = (word(item, 16), word(item, 24));
-        match made.get_mut(&(id.clone(), number)) {
-            Some((of, begin, _, bytes))
-                if *of == session && begin.checked_add(bytes.len() as u64) == Some(start) =>
-            {
-                bytes.extend_from_slice(frames);
-            }
-            _ => drop(made.insert((id, number), (session, start, first, frames.to_vec()))),
-        }
-        items = &items[4 + item.len()..];
     }
     made
+}
+
+/// Takes the first item, and gives what is behind it; `None`: it is not whole, and ends all.
+fn take_item<'a>(items: &'a [u8], made: &mut BTreeMap<(String, u64), Made>) -> Option<&'a [u8]> {
+    let (length, rest) = items.split_at_checked(4)?;
+    let (item, behind) = rest.split_at_checked(half(length, 0))?;
+    if item.len() < FIELDS_BYTES {
+        return None;
+    }
+    let id_bytes = usize::from(u16::from_le_bytes([item[40], item[41]]));
+    let (id, frames) = item[FIELDS_BYTES..].split_at_checked(id_bytes)?;
+    let is_id = id.first().is_some_and(u8::is_ascii_alphanumeric)
+        && id.len() <= 128
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
+    if !is_id {
+        return None;
+    }
+    let id = String::from_utf8(id.to_vec()).expect("it is ASCII");
+    let (number, session) = (word(item, 0), word(item, 8));
+    let (start, first) = (word(item, 16), word(item, 24));
+    match made.get_mut(&(id.clone(), number)) {
+        Some((of, begin, _, bytes))
+            if *of == session && begin.checked_add(bytes.len() as u64) == Some(start) =>
+        {
+            bytes.extend_from_slice(frames);
+        }
+        _ => drop(made.insert((id, number), (session, start, first, frames.to_vec()))),
+    }
+    Some(behind)
 }
 
 fn read_journal(disk: &MemoryDisk, path: &Path) -> Made {
