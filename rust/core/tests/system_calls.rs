@@ -494,7 +494,7 @@ fn look_without(kernel: &Kernel, behind: usize, errno: Errno) -> bool {
 #[test]
 fn sessions_that_cannot_be_found_at_once_are_looked_for_until_they_are() {
     let errors = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO];
-    let looks = || (0..6).zip(errors.into_iter().cycle());
+    let looks = || (0..8).zip(errors.into_iter().cycle());
     let found: Vec<Option<bool>> = std::thread::scope(|scope| {
         let look = |(behind, errno)| {
             scope.spawn(move || beneath(|kernel| look_without(kernel, behind, errno)))
@@ -505,8 +505,8 @@ fn sessions_that_cannot_be_found_at_once_are_looked_for_until_they_are() {
             .map(|look| look.join().unwrap())
             .collect()
     });
-    // The folder, two records, and two FIFOs; what is opened then is the store's.
-    let expected = [true, true, true, true, true, false].map(Some);
+    // The folder, two records, and two FIFOs, each with a tally that there may be; what is opened then is the store's.
+    let expected = [true, true, true, true, true, true, true, false].map(Some);
     assert!(found == expected || found.contains(&None), "{found:?}");
 }
 
@@ -532,6 +532,39 @@ fn a_session_that_is_not_found_yet_ends_when_its_fifo_can_be_opened() {
         wait_until("none is looked for", || host.core().fault().is_none());
         assert_eq!(read_numbered(&host, "web"), lines(0..4));
         assert_eq!(read_numbered(&host, "db"), lines(0..5));
+    });
+}
+
+/// The count was lost where no descriptor was left to read it.
+#[test]
+fn what_an_earlier_worker_has_dropped_is_told_when_it_can_be_read() {
+    beneath(|kernel| {
+        let mut host = Host::new();
+        host.core = None;
+        let format = host.data().join("format");
+        let written = std::fs::read(&format).unwrap();
+        std::fs::write(&format, "no store").unwrap();
+        host.start();
+        let mut web = host.run("web");
+        web.print(&lines(0..3));
+        wait_until("they are dropped", || {
+            counted(&host, "dropped_entries_total") == 3
+        });
+        host.core = None;
+        std::fs::write(&format, written).unwrap();
+        // Behind the folder, the record and the FIFO.
+        kernel.refuse(refusal(Call::Open, 3, usize::MAX, Errno::MFILE));
+        host.start();
+        assert!(session_fault(&host).is_some());
+        kernel.relent();
+        wait_until("it is found", || host.core().fault().is_none());
+        web.print(&lines(3..6));
+        assert!(host.stop(&mut web));
+        let read = host.read_all("web");
+        let (told, printed) = read.split_first().unwrap();
+        let told = String::from_utf8_lossy(&told.text);
+        assert!(told.starts_with("logboom: 3 entries ("), "{told}");
+        assert_eq!(printed, lines(3..6));
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cutter::CutterThread;
-use super::dropped::Dropped;
+use super::dropped::{Dropped, tally_path};
 use super::fifo::{probe, unlink_fifo};
 use super::pipe::{PipeBudget, PipeSize};
 use super::room::Room;
@@ -116,6 +116,7 @@ impl Attached {
         stream: Option<Arc<Stream>>,
         fifo: OwnedFd,
         fifo_path: PathBuf,
+        dropped: Option<Dropped>,
         shared: &mut Shared,
     ) -> Self {
         let now = Instant::now();
@@ -127,12 +128,7 @@ impl Attached {
             shared.cutter.note(stream, now);
         }
         let received = shared.traffic.counter(&session.facts.facts);
-        let tally = tally_path(&session, shared);
-        let now_ns = shared.clock.now_ns();
-        let sink = match Dropped::recover(shared.store.disk(), &tally, now_ns) {
-            Some(dropped) => Sink::Dropped(dropped),
-            None => Sink::Idle(Resumed::default()),
-        };
+        let sink = dropped.map_or_else(|| Sink::Idle(Resumed::default()), Sink::Dropped);
         Self {
             session,
             stream,
@@ -401,7 +397,7 @@ impl Attached {
             Sink::Idle(Resumed { position, torn }) => {
                 let dropped = Dropped::begin(
                     shared.store.disk(),
-                    tally_path(&self.session, shared),
+                    tally_path(&shared.tally_folder, &self.session),
                     self.is_resumed.then_some(*position),
                     std::mem::take(torn),
                     error,
@@ -550,11 +546,4 @@ impl Attached {
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
-}
-
-/// Where it is counted what is dropped of a session.
-fn tally_path(session: &Session, shared: &Shared) -> PathBuf {
-    shared
-        .tally_folder
-        .join(format!("{:016x}.dropped", session.id))
 }

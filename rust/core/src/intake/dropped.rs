@@ -19,6 +19,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Disk, DiskFile, OpenMode, read_file, replace_file};
+use crate::error::{Error, Result};
+use crate::stream::Session;
 use crate::wire::{Entry, Step, Walk, encode_marked_frame};
 
 /// The store is tried again this often.
@@ -61,6 +63,11 @@ pub(super) struct Dropped {
     torn: Vec<u8>,
 }
 
+/// Where it is counted what is dropped of a session.
+pub(super) fn tally_path(folder: &Path, session: &Session) -> PathBuf {
+    folder.join(format!("{:016x}.dropped", session.id))
+}
+
 impl Dropped {
     /// A loss that begins now, behind the frame's beginning that the session has taken.
     pub(super) fn begin(
@@ -85,18 +92,32 @@ impl Dropped {
         dropped
     }
 
-    /// A loss that an earlier worker has left.
-    pub(super) fn recover(disk: &dyn Disk, path: &Path, now_ns: i64) -> Option<Self> {
-        let content = read_file(disk, path, MAX_TALLY_BYTES).ok()??;
-        let end = memchr::memchr(b'\n', &content)?;
-        let (line, torn) = content.split_at_checked(end + 1)?;
-        let tally = serde_json::from_slice(line).ok()?;
-        let mut dropped = Self::new(tally, path.to_owned(), torn.to_vec());
+    /// A loss that an earlier worker has left, where there is one.
+    ///
+    /// # Errors
+    /// A shortage: it may be read later.
+    pub(super) fn recover(disk: &dyn Disk, path: &Path, now_ns: i64) -> Result<Option<Self>> {
+        let content = match read_file(disk, path, MAX_TALLY_BYTES).map_err(Error::io("read", path))
+        {
+            Ok(Some(content)) => content,
+            Err(error) if error.is_shortage() => return Err(error),
+            _ => return Ok(None),
+        };
+        let Some(mut dropped) = Self::parse(&content, path) else {
+            return Ok(None);
+        };
         dropped.count(false, now_ns);
         // An earlier worker's counters have gone with it.
         dropped.uncounted = (0, 0);
         dropped.save(disk);
-        Some(dropped)
+        Ok(Some(dropped))
+    }
+
+    fn parse(content: &[u8], path: &Path) -> Option<Self> {
+        let end = memchr::memchr(b'\n', content)?;
+        let (line, torn) = content.split_at_checked(end + 1)?;
+        let tally = serde_json::from_slice(line).ok()?;
+        Some(Self::new(tally, path.to_owned(), torn.to_vec()))
     }
 
     fn new(tally: Tally, path: PathBuf, torn: Vec<u8>) -> Self {

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::dropped::{Dropped, tally_path};
 use super::fifo::{fifo_path, find_fifo};
 use crate::error::{Error, Result};
 use crate::store::{Records, Store, read_records, record_folder};
@@ -19,6 +20,8 @@ pub(super) struct Found {
     pub(super) stream: Option<Arc<Stream>>,
     pub(super) fifo: OwnedFd,
     pub(super) fifo_path: PathBuf,
+    /// What of it was dropped, where the stream has not been told.
+    pub(super) dropped: Option<Dropped>,
 }
 
 /// What a look came to.
@@ -35,18 +38,20 @@ pub(super) struct Looked {
 #[derive(Debug)]
 pub(super) struct Earlier {
     fifo_root: PathBuf,
+    tally_folder: PathBuf,
     has_looked: bool,
     /// All that is written down has been read.
     is_read: bool,
-    /// Sessions whose FIFOs could not be opened, and their streams, in the order of their start.
+    /// Sessions whose FIFOs or tallies could not be opened, and their streams, in the order of their start.
     waiting: Vec<(Arc<Session>, Option<Arc<Stream>>)>,
 }
 
 impl Earlier {
     /// Nothing has been looked for yet.
-    pub(super) fn new(fifo_root: PathBuf) -> Self {
+    pub(super) fn new(fifo_root: PathBuf, tally_folder: PathBuf) -> Self {
         Self {
             fifo_root,
+            tally_folder,
             has_looked: false,
             is_read: false,
             waiting: Vec::new(),
@@ -60,7 +65,12 @@ impl Earlier {
 
     /// Looks for all that are not found yet. One that cannot be found keeps none from being found. The first look comes before any
     /// session of this worker.
-    pub(super) fn look(&mut self, store: &Store, is_attached: impl Fn(&Session) -> bool) -> Looked {
+    pub(super) fn look(
+        &mut self,
+        store: &Store,
+        now_ns: i64,
+        is_attached: impl Fn(&Session) -> bool,
+    ) -> Looked {
         let mut looked = Looked::default();
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         if !self.is_read {
@@ -78,7 +88,7 @@ impl Earlier {
             }
         }
         for (session, stream) in std::mem::take(&mut self.waiting) {
-            match self.open(&session, stream.clone()) {
+            match self.open(&session, stream.clone(), store, now_ns) {
                 Ok(found) => looked.found.push(found),
                 Err(error) => {
                     if error.may_pass() {
@@ -118,14 +128,14 @@ impl Earlier {
     /// Looks for the session of a FIFO, if it is not found yet.
     ///
     /// # Errors
-    /// The FIFO cannot be opened.
-    pub(super) fn find(&mut self, file: &str) -> Result<Option<Found>> {
+    /// The FIFO cannot be opened, or what was dropped is not known.
+    pub(super) fn find(&mut self, file: &str, store: &Store, now_ns: i64) -> Result<Option<Found>> {
         let is_its = |(session, _): &(Arc<Session>, _)| session.facts.file == file;
         let Some(place) = self.waiting.iter().position(is_its) else {
             return Ok(None);
         };
         let (session, stream) = self.waiting.remove(place);
-        let found = self.open(&session, stream.clone());
+        let found = self.open(&session, stream.clone(), store, now_ns);
         if found.is_err() {
             self.waiting.insert(place, (session, stream));
         }
@@ -133,13 +143,21 @@ impl Earlier {
     }
 
     /// A session whose FIFO is gone is over: it ends as one does whose writer has gone.
-    fn open(&self, session: &Arc<Session>, stream: Option<Arc<Stream>>) -> Result<Found> {
+    fn open(
+        &self,
+        session: &Arc<Session>,
+        stream: Option<Arc<Stream>>,
+        store: &Store,
+        now_ns: i64,
+    ) -> Result<Found> {
         let fifo_path = fifo_path(&self.fifo_root, &session.facts.file)?;
+        let tally = tally_path(&self.tally_folder, session);
         Ok(Found {
             session: Arc::clone(session),
             stream,
             fifo: find_fifo(&fifo_path)?,
             fifo_path,
+            dropped: Dropped::recover(store.disk(), &tally, now_ns)?,
         })
     }
 }

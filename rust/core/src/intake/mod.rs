@@ -199,7 +199,7 @@ impl Intake {
             tally_folder: settings.tally_folder,
             chunk: Vec::new(),
         };
-        let earlier = Earlier::new(settings.fifo_root);
+        let earlier = Earlier::new(settings.fifo_root, shared.tally_folder.clone());
         let reactor = Reactor::new(Arc::clone(&inbox), earlier, shared).map_err(failed)?;
         let run_cutter = Arc::clone(&cutter);
         let (closing, closed) = sync_channel(CLOSING_LIMIT);

@@ -165,7 +165,7 @@ impl Reactor {
                     let is_found = has_session(&self.attached, &session);
                     if is_free {
                         let attached =
-                            Attached::new(session, stream, fifo, fifo_path, &mut self.shared);
+                            Attached::new(session, stream, fifo, fifo_path, None, &mut self.shared);
                         self.attach(attached);
                     }
                     let _ = done.send(is_free || is_found);
@@ -223,7 +223,8 @@ impl Reactor {
     fn look_for_earlier(&mut self) {
         let attached = &self.attached;
         let is_attached = |session: &Session| has_session(attached, session);
-        let looked = self.earlier.look(&self.shared.store, is_attached);
+        let now_ns = self.shared.clock.now_ns();
+        let looked = self.earlier.look(&self.shared.store, now_ns, is_attached);
         self.shared
             .look_fault
             .note(&looked.passing.map_or(Ok(()), Err));
@@ -241,7 +242,10 @@ impl Reactor {
         if !self.earlier.is_done() {
             self.look_for_earlier();
         }
-        if let Some(found) = self.earlier.find(file)? {
+        if let Some(found) =
+            self.earlier
+                .find(file, &self.shared.store, self.shared.clock.now_ns())?
+        {
             self.take_up(found);
             if self.earlier.is_done() {
                 self.shared.look_fault.note(&Ok(()));
@@ -256,8 +260,9 @@ impl Reactor {
             stream,
             fifo,
             fifo_path,
+            dropped,
         } = found;
-        let attached = Attached::new(session, stream, fifo, fifo_path, &mut self.shared);
+        let attached = Attached::new(session, stream, fifo, fifo_path, dropped, &mut self.shared);
         self.attach(attached);
     }
 
