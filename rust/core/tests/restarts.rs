@@ -666,3 +666,31 @@ fn a_record_of_a_stream_that_was_removed_takes_nothing_from_its_successor() {
     assert_eq!(write(&generation(1, 3), b"removed"), b"successor");
     assert_eq!(write(&generation(2, 7), b"succ"), b"successor");
 }
+
+/// No worker comes there by counting.
+#[test]
+fn a_file_with_the_last_of_all_numbers_is_in_the_way_of_no_reader() {
+    let mut host = Host::new();
+    let mut web = host.run(ID);
+    web.print(&[text("a"), text("b")]);
+    host.stop(&mut web);
+    host.core = None;
+    let last = format!("{:020}", u64::MAX);
+    let in_the_way = [
+        host.stream_folder(ID).join(format!("{last}.journal")),
+        host.data().join("sync").join(format!("{last}.sync")),
+    ];
+    fs::create_dir_all(host.data().join("sync")).unwrap();
+    for path in &in_the_way {
+        fs::write(path, "").unwrap();
+    }
+    host.start();
+    assert_eq!(texts(&host.read_all(ID)), ["a", "b"]);
+    host.restart();
+    let mut web = host.run(ID);
+    web.print(&[text("c")]);
+    host.stop(&mut web);
+    assert_eq!(texts(&host.read_all(ID)).first().unwrap(), "a");
+    host.restart();
+    assert_eq!(texts(&host.read_all(ID)), ["a", "b", "c"]);
+}

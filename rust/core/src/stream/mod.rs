@@ -104,6 +104,7 @@ struct State {
     last_block: Option<LastBlock>,
     /// How far the first of them lies in blocks.
     cut: CutPoint,
+    /// LIMIT: behind the last number there is none. A file that bears it is in the way then, which creating another says.
     next_generation: u64,
     /// Running sessions, in the order of their start.
     sessions: Vec<Arc<Session>>,
@@ -371,7 +372,7 @@ impl Stream {
         }
         let mut state = self.state();
         let number = state.next_generation;
-        state.next_generation += 1;
+        state.next_generation = number.saturating_add(1);
         let header = GenerationHeader {
             number,
             session: session.id,

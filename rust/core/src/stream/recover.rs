@@ -40,7 +40,7 @@ impl State {
     /// All up to the end of a block lies in blocks.
     pub(super) fn pass_over(&mut self, block: LastBlock) {
         self.cut.sequence = block.end_sequence;
-        self.next_generation = block.generation + 1;
+        self.next_generation = block.generation.saturating_add(1);
         self.last_block = Some(block);
     }
 
@@ -293,7 +293,7 @@ impl Stream {
         let mut damaged = Vec::new();
         for &(number, modified_ns) in listed {
             let path = self.folder.join(journal::file_name(number));
-            state.next_generation = state.next_generation.max(number + 1);
+            state.next_generation = state.next_generation.max(number.saturating_add(1));
             match Generation::open(&*self.disk, &path)? {
                 Left::Whole(generation) if generation.header().boot_id == self.boot.id => {
                     found.push(generation);
@@ -361,7 +361,7 @@ impl Stream {
         writer
             .close()
             .map_err(Error::io("read", generation.path()))?;
-        state.next_generation += 1;
+        state.next_generation = state.next_generation.saturating_add(1);
         if state.chain.is_empty() {
             state.cut = CutPoint {
                 offset: 0,

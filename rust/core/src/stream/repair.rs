@@ -127,11 +127,13 @@ fn ends(disk: &dyn Disk, folder: &Path) -> Result<(u64, u64)> {
             let this = (number, file.modified_ns);
             let found = FoundSegment::open(disk, folder, this, None, false)?;
             end = end.max(found.end_sequence().unwrap_or(number));
-            let last = found.last_block.map_or(0, |last| last.generation + 1);
+            let last = found
+                .last_block
+                .map_or(0, |last| last.generation.saturating_add(1));
             generation = generation.max(last);
         }
         let number = journal::parse_file_name(&file.name);
-        generation = generation.max(number.map_or(0, |number| number + 1));
+        generation = generation.max(number.map_or(0, |number| number.saturating_add(1)));
     }
     Ok((end, generation))
 }
@@ -170,7 +172,7 @@ pub fn name_generation(
     let (end, next) = ends(disk, folder)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let lost = name.and_then(journal::parse_file_name);
-    let number = next.max(lost.map_or(0, |lost| lost + 1));
+    let number = next.max(lost.map_or(0, |lost| lost.saturating_add(1)));
     let text = format!(
         "logboom: an unknown number of entries cannot be read: the first page of their journal, {shown}, is damaged"
     );

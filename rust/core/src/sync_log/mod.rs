@@ -219,7 +219,7 @@ impl Found {
             rebuilt: BTreeMap::new(),
             ours: Vec::new(),
             others: Vec::new(),
-            next_number: numbers.last().map_or(0, |last| last + 1),
+            next_number: numbers.last().map_or(0, |last| last.saturating_add(1)),
         };
         for number in numbers {
             let path = folder.join(numbered_name(number, SUFFIX));
@@ -391,7 +391,7 @@ impl SyncLog {
     /// The name of the next file. What is left of one that was refused has its number.
     fn next_path(&mut self) -> PathBuf {
         let name = numbered_name(self.next_number, SUFFIX);
-        self.next_number += 1;
+        self.next_number = self.next_number.saturating_add(1);
         self.folder.join(name)
     }
 
