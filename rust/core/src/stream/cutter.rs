@@ -486,10 +486,12 @@ impl Stream {
             }
         }
         let mut state = self.state();
+        // One that came and went while others were cut is not written down before the next time.
         let waiting: Vec<u64> = state
             .chain
             .iter()
             .map(|generation| generation.header().session)
+            .chain(state.unwritten_sessions.iter().copied())
             .collect();
         let (waiting, done): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ended_sessions)
             .into_iter()
