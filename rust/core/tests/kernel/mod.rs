@@ -15,7 +15,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use libc::{c_long, c_uint, c_ulong, seccomp_data, seccomp_notif, seccomp_notif_resp, sock_filter};
+use libc::{
+    c_int, c_long, c_uint, c_ulong, seccomp_data, seccomp_notif, seccomp_notif_resp, sock_filter,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -164,6 +166,10 @@ fn listen() -> io::Result<OwnedFd> {
 impl Kernel {
     /// Does something, with all threads that it starts, above a kernel that can refuse. `Err`: this machine does not let us.
     pub fn beneath<T: Send>(act: impl FnOnce(&Self) -> T + Send) -> io::Result<T> {
+        // A thread that gives memory back opens a file with the lock of that memory held (glibc, check_may_shrink_heap), and whoever
+        // answers it may want the same lock.
+        // SAFETY: a setting of the allocator, for the whole process.
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, c_int::MAX) };
         let kernel = Self::default();
         let (send, receive) = channel();
         std::thread::scope(|scope| {
