@@ -31,6 +31,12 @@ pub(super) fn timespec(duration: Duration) -> Timespec {
     }
 }
 
+/// The FIFOs among the events.
+pub(super) fn ready(events: &[epoll::Event]) -> impl Iterator<Item = u64> {
+    let keys = events.iter().map(|event| event.data.u64());
+    keys.filter(|&key| key != BELL)
+}
+
 #[derive(Debug)]
 pub(super) struct Poller {
     epoll: OwnedFd,
@@ -91,14 +97,14 @@ impl Poller {
         self.unwatched.iter().copied().collect()
     }
 
-    /// Waits until FIFOs hold something, the bell has rung, or the time is over; gives those FIFOs. `events` is memory to use again.
+    /// Waits until FIFOs hold something, the bell has rung, or the time is over; `events` tells which (`ready`).
     ///
-    /// `None`: nothing was waited for, and all FIFOs are to be looked at by time.
+    /// `false`: nothing was waited for, and all FIFOs are to be looked at by time.
     pub(super) fn wait(
         &mut self,
         events: &mut Vec<epoll::Event>,
         timeout: Option<Duration>,
-    ) -> Option<Vec<u64>> {
+    ) -> bool {
         events.clear();
         let timeout = if self.unwatched.is_empty() {
             timeout
@@ -113,14 +119,13 @@ impl Poller {
                 self.is_blind = true;
                 let error = Error::io("wait for", Path::new("FIFOs"))(errno.into());
                 self.fault.note_error(&error);
-                return None;
+                return false;
             }
         }
         if std::mem::take(&mut self.is_blind) {
             self.clear_fault();
         }
-        let keys = events.iter().map(|event| event.data.u64());
-        Some(keys.filter(|&key| key != BELL).collect())
+        true
     }
 
     fn clear_fault(&self) {

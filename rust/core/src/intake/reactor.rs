@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::attached::{Attached, Shared, show};
 use super::earlier::{Earlier, Found};
-use super::poller::{MAX_EVENTS, Poller, UNWATCHED_LOOK, timespec};
+use super::poller::{MAX_EVENTS, Poller, UNWATCHED_LOOK, ready, timespec};
 use super::{Command, Inbox};
 use crate::error::Result;
 use crate::stream::Session;
@@ -128,15 +128,15 @@ impl Reactor {
 
     /// Waits for FIFOs that hold something, and takes it; says whether there was any.
     fn look(&mut self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) -> bool {
-        let (ready, unwatched) = if let Some(ready) = self.poller.wait(events, timeout) {
-            (ready, self.poller.unwatched())
+        let unwatched = if self.poller.wait(events, timeout) {
+            self.poller.unwatched()
         } else {
             self.hold_off(UNWATCHED_LOOK);
-            (Vec::new(), self.keys(|attached| !attached.is_over()))
+            self.keys(|attached| !attached.is_over())
         };
         // One that holds something and gives nothing is ready again at once.
-        let mut is_busy = !ready.is_empty();
-        for key in ready.into_iter().chain(unwatched) {
+        let mut is_busy = ready(events).next().is_some();
+        for key in ready(events).chain(unwatched) {
             is_busy |= self.is_others_turn(key)
                 || self.waits_for_room(key)
                 || self.round(key) != Round::Empty;
