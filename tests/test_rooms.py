@@ -26,6 +26,7 @@ FLOORS = {
     "clock": 1,
     "error": 0,
     "fault": 1,
+    "fields": 1,
     "stats": 1,
     "watchdog": 1,
     "pattern": 2,

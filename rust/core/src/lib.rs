@@ -27,6 +27,7 @@ mod core;
 pub mod disk;
 mod error;
 mod fault;
+mod fields;
 pub mod intake;
 pub mod journal;
 pub mod json_file;

@@ -1,6 +1,7 @@
 //! The first bytes of a block: enough to find, order and skip it without decompressing anything.
 
 use crate::block::{MAX_COLUMN_BYTES, SKIPPABLE_MAGIC, SKIPPABLE_PREFIX_BYTES};
+use crate::fields::Fields;
 
 /// Follows the prefix of the skippable frame.
 pub(crate) const MAGIC: [u8; 8] = *b"LOGBLOCK";
@@ -44,28 +45,6 @@ pub struct BlockHeader {
     pub sections_crc: u32,
     /// CRC32C of the zstd frame.
     pub text_crc: u32,
-}
-
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*field)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_le_bytes)
-    }
 }
 
 impl BlockHeader {

@@ -18,6 +18,7 @@ use super::census::PackedId;
 use super::{CATALOGUE, CONTAINERS};
 use crate::disk::{Disk, read_file, replace_file};
 use crate::error::{Error, Result};
+use crate::fields::Fields;
 use crate::stream::{Description, Snapshot, read_facts};
 
 /// The first bytes of a sheet, the version among them.
@@ -103,23 +104,20 @@ impl Row {
     }
 
     /// What follows the id and the time of change.
-    fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let bytes = &mut bytes;
-        let mut time_ns = || take(bytes).map(i64::from_le_bytes);
-        let (first_started_ns, last_started_ns) = (time_ns()?, time_ns()?);
-        let (first_ns, last_ns) = (time_ns(), time_ns());
-        let mut number = || take(bytes).map(u64::from_le_bytes);
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let (first_started_ns, last_started_ns) = (fields.i64()?, fields.i64()?);
         let held = Description {
-            first_ns,
-            last_ns,
-            entry_count: number()?,
-            first_sequence: number()?,
-            end_sequence: number()?,
-            text_bytes: number()?,
-            stored_bytes: number()?,
-            segment_count: number()?,
+            first_ns: fields.i64(),
+            last_ns: fields.i64(),
+            entry_count: fields.u64()?,
+            first_sequence: fields.u64()?,
+            end_sequence: fields.u64()?,
+            text_bytes: fields.u64()?,
+            stored_bytes: fields.u64()?,
+            segment_count: fields.u64()?,
         };
-        let facts = take_facts(bytes)?;
+        let facts = take_facts(&mut fields)?;
         Some(Self {
             first_started_ns,
             last_started_ns,
@@ -129,17 +127,9 @@ impl Row {
     }
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
-}
-
-fn take_facts<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(u32::from_le_bytes(take(bytes)?)).ok()?;
-    let (facts, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(facts)
+fn take_facts<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
+    let length = usize::try_from(fields.u32()?).ok()?;
+    fields.bytes(length)
 }
 
 /// The rows of the streams whose ids have the same first two digits.
@@ -173,19 +163,19 @@ impl Sheet {
 
 fn find_rows(content: &[u8], power_cuts: u64) -> Option<Vec<(DockerId, i64, Range<usize>)>> {
     let (summed, crc) = content.split_at_checked(content.len().checked_sub(CRC_BYTES)?)?;
-    let mut rest = summed;
+    let mut fields = Fields(summed);
     let is_whole = crc == crc32c::crc32c(summed).to_le_bytes()
-        && take(&mut rest)? == MAGIC
-        && u64::from_le_bytes(take(&mut rest)?) == power_cuts;
+        && fields.take()? == MAGIC
+        && fields.u64()? == power_cuts;
     let mut rows = Vec::new();
-    while is_whole && !rest.is_empty() {
-        let id = take(&mut rest)?;
-        let changed_ns = i64::from_le_bytes(take(&mut rest)?);
-        let from = summed.len() - rest.len();
+    while is_whole && !fields.0.is_empty() {
+        let id = fields.take()?;
+        let changed_ns = fields.i64()?;
+        let from = summed.len() - fields.0.len();
         // Ten numbers, then the facts.
-        take::<80>(&mut rest)?;
-        take_facts(&mut rest)?;
-        rows.push((id, changed_ns, from..summed.len() - rest.len()));
+        fields.take::<80>()?;
+        take_facts(&mut fields)?;
+        rows.push((id, changed_ns, from..summed.len() - fields.0.len()));
     }
     Some(rows)
 }

@@ -9,6 +9,7 @@ use super::Place;
 use super::packing::{Packer, Unpacker};
 use crate::disk::{Disk, DiskFile, OpenMode, is_container_id, is_missing};
 use crate::error::{Error, Result};
+use crate::fields::Fields;
 use crate::journal::{BootId, GenerationHeader, RECOVERED};
 
 const MAGIC: [u8; 8] = *b"LOGSYNC1";
@@ -95,33 +96,22 @@ impl Header {
     }
 }
 
-/// Takes so many bytes off the front.
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
-}
-
-fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    take(bytes).map(u32::from_le_bytes)
-}
-
 /// Reads the first bytes of a file, `HEADER_BYTES` if there are so many.
 fn decode_header(bytes: &[u8]) -> Option<Header> {
-    let mut rest = bytes;
-    let magic: [u8; 8] = take(&mut rest)?;
-    let boot_id = take(&mut rest)?;
-    let fields = bytes.get(..MAGIC.len() + boot_id.len())?;
-    if magic != MAGIC || take_u32(&mut rest)? != crc32c::crc32c(fields) {
+    let mut fields = Fields(bytes);
+    let magic: [u8; 8] = fields.take()?;
+    let boot_id = fields.take()?;
+    let summed = bytes.get(..MAGIC.len() + boot_id.len())?;
+    if magic != MAGIC || fields.u32()? != crc32c::crc32c(summed) {
         return None;
     }
-    let life = match take_u32(&mut rest)? {
+    let life = match fields.u32()? {
         FIRST_LAYOUT => None,
         LAYOUT => {
-            let _: [u8; 8] = take(&mut rest)?;
-            let life = take(&mut rest)?;
-            let fields = bytes.get(..bytes.len() - rest.len())?;
-            (take_u32(&mut rest)? == crc32c::crc32c(fields)).then_some(())?;
+            let _: [u8; 8] = fields.take()?;
+            let life = fields.take()?;
+            let summed = bytes.get(..bytes.len() - fields.0.len())?;
+            (fields.u32()? == crc32c::crc32c(summed)).then_some(())?;
             Some(life)
         }
         _ => return None,
@@ -183,19 +173,19 @@ pub(super) fn encode_record(
 }
 
 /// Reads an item without its length; `None` where it names no generation.
-fn decode_item(mut item: &[u8]) -> Option<(Place, &[u8])> {
-    let mut word = || take(&mut item);
+fn decode_item(item: &[u8]) -> Option<(Place, &[u8])> {
+    let mut fields = Fields(item);
     let header = GenerationHeader {
-        number: u64::from_le_bytes(word()?),
-        session: u64::from_le_bytes(word()?),
-        start: u64::from_le_bytes(word()?),
-        first_sequence: u64::from_le_bytes(word()?),
-        created_ns: i64::from_le_bytes(word()?),
+        number: fields.u64()?,
+        session: fields.u64()?,
+        start: fields.u64()?,
+        first_sequence: fields.u64()?,
+        created_ns: fields.i64()?,
         initial_bytes: 0,
         boot_id: RECOVERED,
     };
-    let id_bytes = take(&mut item).map(u16::from_le_bytes)?;
-    let (container_id, bytes) = item.split_at_checked(id_bytes.into())?;
+    let id_bytes = fields.u16()?;
+    let container_id = fields.bytes(id_bytes.into())?;
     let container_id = String::from_utf8(container_id.to_vec()).ok()?;
     // It becomes the name of a folder.
     if !is_container_id(&container_id) {
@@ -206,7 +196,7 @@ fn decode_item(mut item: &[u8]) -> Option<(Place, &[u8])> {
             container_id,
             header,
         },
-        bytes,
+        fields.0,
     ))
 }
 
@@ -289,8 +279,8 @@ impl LogReader {
         if self.given_bytes == self.items.len() && !self.read_record()? {
             return Ok(None);
         }
-        let mut rest = self.items.get(self.given_bytes..).unwrap_or_default();
-        let item = take_u32(&mut rest).and_then(|length| rest.get(..length as usize));
+        let mut rest = Fields(self.items.get(self.given_bytes..).unwrap_or_default());
+        let item = rest.u32().and_then(|length| rest.bytes(length as usize));
         let Some(item) = item else {
             return Ok(None);
         };
@@ -326,8 +316,9 @@ impl LogReader {
             return Ok(None);
         };
         let (known, crc) = prefix.split_at(PREFIX_BYTES - LENGTH_BYTES);
-        let (found, mut lengths) = known.split_at(life.len());
-        let mut length = || take_u32(&mut lengths).map_or(0, |length| length as usize);
+        let (found, lengths) = known.split_at(life.len());
+        let mut lengths = Fields(lengths);
+        let mut length = || lengths.u32().map_or(0, |length| length as usize);
         let (stored_bytes, packed_bytes) = (length(), length());
         let is_ours = found == life && stored_bytes > 0 && packed_bytes <= MAX_RECORD_BYTES;
         if !(is_ours && self.read_stored(PREFIX_BYTES, stored_bytes)?) {
@@ -428,7 +419,7 @@ impl LogReader {
         let Some(prefix) = self.read_prefix::<FIRST_PREFIX_BYTES>()? else {
             return Ok(true);
         };
-        let length = take_u32(&mut prefix.as_slice()).map_or(0, |length| length as usize);
+        let length = Fields(&prefix).u32().map_or(0, |length| length as usize);
         let left = self.bytes - self.offset - FIRST_PREFIX_BYTES as u64;
         Ok(length <= MAX_RECORD_BYTES && length as u64 > left)
     }
