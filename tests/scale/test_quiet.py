@@ -58,13 +58,24 @@ async def test_quiet_containers_cost_the_disk_little(
         for container in containers:
             await container.start()
         await print_all(containers, BEGIN_SECONDS)
-        before_bytes = device_written_bytes(data)
-        frame_bytes = await print_all(containers, SECONDS)
-        device_bytes = device_written_bytes(data) - before_bytes
+        frame_bytes = 0
+        counts = [device_written_bytes(data)]
+        for _ in range(2):
+            frame_bytes += await print_all(containers, SECONDS // 2)
+            counts.append(device_written_bytes(data))
         for container in containers:
             await container.stop()
+    first, second, whole = (
+        (to - since) / seconds
+        for since, to, seconds in (
+            (counts[0], counts[1], SECONDS // 2),
+            (counts[1], counts[2], SECONDS // 2),
+            (counts[0], counts[2], SECONDS),
+        )
+    )
     tell(
         f"{CONTAINERS} containers with {frame_bytes / SECONDS / CONTAINERS:.0f} B/s each for"
-        f" {SECONDS} s: {device_bytes / SECONDS / 1e3:.1f} KB/s to the device"
+        f" {SECONDS} s: {whole / 1e3:.1f} KB/s to the device, {first / 1e3:.1f} in the first half"
+        f" and {second / 1e3:.1f} in the second"
     )
-    assert device_bytes / SECONDS <= DEVICE_BYTES_PER_S
+    assert whole <= DEVICE_BYTES_PER_S

@@ -81,6 +81,11 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Takes the file's exclusive lock (flock) until it is closed; `false`: another process has it.
     fn lock(&self) -> io::Result<bool>;
+    /// Lets the disk begin to write what lies at `offset` and behind, and does not wait for it. A hint, which a disk need not take.
+    ///
+    /// Of files that are all begun before the first one is synced, that sync has the file system write down at once what has become
+    /// of them; else each sync does it again.
+    fn begin_writing(&self, _offset: u64) {}
     /// Makes the content survive a power cut (fdatasync).
     fn sync(&self) -> io::Result<()>;
 }

@@ -269,6 +269,10 @@ impl DiskFile for WatchedFile {
         watch(|| self.file.lock())
     }
 
+    fn begin_writing(&self, offset: u64) {
+        watch(|| self.file.begin_writing(offset));
+    }
+
     fn sync(&self) -> io::Result<()> {
         time(&self.syncs, || self.file.sync())
     }

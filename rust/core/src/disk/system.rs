@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 use rustix::pipe::SpliceFlags;
 
 use super::{Disk, DiskFile, FILE_MODE, FOLDER_MODE, Listed, OpenMode};
@@ -149,6 +149,12 @@ impl DiskFile for SystemFile {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn begin_writing(&self, offset: u64) {
+        // Linux begins to write dirty pages of which it is told that they are not needed; there they stay until that is done. What goes
+        // wrong is told by the sync.
+        let _ = rustix::fs::fadvise(&self.0, offset, None, Advice::DontNeed);
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -35,6 +35,9 @@ const TURN: Duration = Duration::from_millis(10);
 /// LIMIT: with many busy streams the last round ends here. dockerd gives a plugin ten seconds to end, and kills it then.
 const LAST_ROUND: Duration = Duration::from_secs(4);
 
+/// So many streams are synced together in it: fewer would be slower, and with more a slow disk would make it longer.
+const LAST_TOGETHER: usize = 16;
+
 /// What the cutter goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct CutterSettings {
@@ -235,9 +238,12 @@ impl CutterThread {
     fn cut_last(&self, tools: &mut Tools) {
         let began = Instant::now();
         let mut rest = self.store.loaded();
-        while began.elapsed() < LAST_ROUND {
-            let Some(stream) = rest.pop() else { break };
-            self.cut(&stream, CutWhen::All, tools);
+        while !rest.is_empty() && began.elapsed() < LAST_ROUND {
+            let streams = rest.split_off(rest.len().saturating_sub(LAST_TOGETHER));
+            for stream in &streams {
+                self.cut(stream, CutWhen::All, tools);
+            }
+            self.count_error(&self.store.sync(&streams));
         }
         self.count_error(&self.store.sync(&rest));
     }
@@ -296,6 +302,9 @@ impl CutterThread {
             .map(|(stream, _)| stream)
             .collect();
         self.count_error(&self.store.sync(&unsynced));
+        self.queue()
+            .pending
+            .retain(|_, (stream, _)| !has_nothing_due(stream));
         self.store.restore_ballast();
     }
 
@@ -321,8 +330,6 @@ impl CutterThread {
         );
         add(&self.counters.damaged_runs_total, counted.damaged_runs);
         add(&self.counters.damaged_bytes_total, counted.damaged_bytes);
-        // After a cut of all the segment is synced; else the next tick sees to that.
-        let is_done = result.is_ok() && when == CutWhen::All && stream.uncut_bytes() == 0;
         add(
             &self.counters.retention_deleted_segments_total,
             counted.deleted_segments,
@@ -333,10 +340,10 @@ impl CutterThread {
         );
         self.count_error(&result);
         let mut queue = self.queue();
-        if is_done {
+        if has_nothing_due(stream) {
             queue.pending.remove(stream.container_id());
         } else {
-            // What is left came after what was cut.
+            // What is left came after what was cut, or is synced with others.
             queue.pending.insert(
                 stream.container_id().to_owned(),
                 (Arc::clone(stream), Instant::now()),
@@ -424,4 +431,10 @@ impl CutterThread {
             gauge.store(value, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a stream need not be looked at before there is more of it. Asked with the queue held: who appends and notes it meanwhile
+/// is not overlooked.
+fn has_nothing_due(stream: &Stream) -> bool {
+    !stream.has_failed() && stream.is_in_synced_blocks()
 }

@@ -17,18 +17,12 @@ pub struct SegmentWriter {
     file: Box<dyn DiskFile>,
     bytes: u64,
     blocks: Vec<BlockPlace>,
-    synced: Synced,
+    /// What of it survives a power cut.
+    synced_bytes: u64,
+    /// A sync has failed, so what was written may be gone although another one would succeed.
+    has_failed: bool,
     is_named: bool,
     is_sealed: bool,
-}
-
-/// Whether all of a segment survives a power cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Synced {
-    Yes,
-    No,
-    /// A sync has failed, so what was written may be gone although another one would succeed.
-    Failed,
 }
 
 impl SegmentWriter {
@@ -67,7 +61,8 @@ impl SegmentWriter {
             file,
             bytes: start.len() as u64,
             blocks,
-            synced: Synced::No,
+            synced_bytes: 0,
+            has_failed: false,
             is_named: false,
             is_sealed: false,
         })
@@ -115,7 +110,8 @@ impl SegmentWriter {
             file,
             bytes,
             blocks,
-            synced: Synced::No,
+            synced_bytes: 0,
+            has_failed: false,
             // The worker that made it may have been killed before it synced the name.
             is_named: false,
             is_sealed,
@@ -160,15 +156,19 @@ impl SegmentWriter {
             return Err(Error::io("append to", &self.path)(error));
         }
         self.bytes += bytes.len() as u64;
-        if self.synced == Synced::Yes {
-            self.synced = Synced::No;
-        }
         Ok(())
     }
 
     /// A sync has failed: nothing may be added before another has succeeded.
     pub fn has_failed(&self) -> bool {
-        self.synced == Synced::Failed
+        self.has_failed
+    }
+
+    /// Lets the disk begin to write what is not synced, for a sync that follows soon.
+    pub fn begin_writing(&self) {
+        if self.synced_bytes < self.bytes {
+            self.file.begin_writing(self.synced_bytes);
+        }
     }
 
     /// Makes all blocks survive a power cut. After a failure they are written to another file, which takes the place of this one:
@@ -177,17 +177,16 @@ impl SegmentWriter {
     /// # Errors
     /// The disk failed, or what was written cannot be read back. What was appended since the last success may be lost.
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<()> {
-        let synced = match self.synced {
-            Synced::Yes => return Ok(()),
-            Synced::No => self.try_sync(disk),
-            Synced::Failed => self.write_anew(disk),
-        };
-        self.synced = if synced.is_ok() {
-            Synced::Yes
-        } else {
-            Synced::Failed
-        };
-        synced
+        if self.has_failed {
+            self.write_anew(disk)?;
+        } else if self.synced_bytes < self.bytes {
+            let synced = self.try_sync(disk);
+            self.has_failed = synced.is_err();
+            synced?;
+        }
+        self.has_failed = false;
+        self.synced_bytes = self.bytes;
+        Ok(())
     }
 
     fn try_sync(&mut self, disk: &dyn Disk) -> Result<()> {

@@ -370,6 +370,10 @@ impl Store {
         }
         let mut result = Ok(());
         let mut safe = Vec::new();
+        // ORDER: all are begun before the first is waited for.
+        for stream in streams {
+            stream.begin_writing();
+        }
         for stream in streams {
             match stream.sync_blocks() {
                 Ok(()) => safe.push(stream),
@@ -450,7 +454,7 @@ impl Store {
         let is_all_safe = self
             .streams()
             .values()
-            .all(|stream| stream.uncut_bytes() == 0 && !stream.has_unsafe_blocks());
+            .all(|stream| stream.is_in_synced_blocks());
         let log = self.sync_log().take();
         if let (Some(log), true, true) = (log, is_all_safe, self.sync != SyncWhen::Off) {
             log.remove(&*self.disk, |id, mark| self.is_in_blocks(id, mark));

@@ -6,6 +6,9 @@
 //! 2. the facts of new sessions into `container.json`;
 //! 3. generations that lie wholly in blocks are removed, after the segment was synced without an error.
 //!
+//! Where nothing is to be removed the segment is synced later, with those of other streams: syncs that follow upon each other are
+//! cheaper than as many alone, if the disk has begun to write before the first of them.
+//!
 //! A kill between 1 and 3 leaves entries in both; the newest block says so to the next opening.
 
 use std::ops::ControlFlow;
@@ -148,9 +151,6 @@ impl Stream {
         while let Some(job) = self.next_job(when, cutting) {
             self.cut_block(&job, cutting, tools)?;
         }
-        if when == CutWhen::All {
-            self.sync_segment(cutting)?;
-        }
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Stream {
             return Ok(());
         }
         let synced = self.try_sync_segment(cutting);
-        self.has_unsafe_blocks
+        self.has_unsynced_blocks
             .store(synced.is_err(), Ordering::Relaxed);
         synced
     }
@@ -195,7 +195,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Makes all blocks survive a power cut.
+    /// Lets the disk begin to write blocks that are not synced, and does not wait for it.
+    pub fn begin_writing(&self) {
+        if let Some(writer) = &self.cutting().segment {
+            writer.begin_writing();
+        }
+    }
+
+    /// Makes all blocks survive a power cut, unless nothing is to be synced.
     ///
     /// # Errors
     /// The disk refused.
@@ -261,11 +268,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether all before a mark of the sync log lies in blocks. Blocks that count here are synced: a mark is only asked about
-    /// after `sync_blocks`.
+    /// Whether all before a mark of the sync log lies in synced blocks.
     pub fn is_in_blocks(&self, mark: Mark) -> bool {
         let state = self.state();
-        !self.has_unsafe_blocks()
+        state.is_open
+            && !self.has_unsynced_blocks()
             && state.chain.front().is_none_or(|first| {
                 let header = first.header();
                 mark.generation < header.number
@@ -436,6 +443,7 @@ impl Stream {
             .folder
             .join(crate::segment::file_name(writer.first_sequence()));
         let facts = SegmentFacts::new(&path, writer.bytes(), writer.blocks(), true);
+        self.has_unsynced_blocks.store(true, Ordering::Relaxed);
         // All at once: nobody may see the entries in both places.
         let mut state = self.state();
         state.last_block = Some(LastBlock::new(header));

@@ -86,8 +86,8 @@ pub struct Stream {
     watch: Watch,
     /// The last cut did not end well, so another is due.
     has_failed: AtomicBool,
-    /// Blocks could not be synced: what the sync log has of them must stay.
-    has_unsafe_blocks: AtomicBool,
+    /// Blocks may not be synced: what the sync log has of them must stay.
+    has_unsynced_blocks: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -287,7 +287,7 @@ impl Stream {
             cutting: Mutex::default(),
             watch: Watch::default(),
             has_failed: AtomicBool::new(false),
-            has_unsafe_blocks: AtomicBool::new(false),
+            has_unsynced_blocks: AtomicBool::new(false),
         }
     }
 
@@ -425,9 +425,15 @@ impl Stream {
         self.state().sessions.last().cloned()
     }
 
-    /// Whether something of it might not survive a power cut although all is cut.
-    pub fn has_unsafe_blocks(&self) -> bool {
-        self.has_unsafe_blocks.load(Ordering::Relaxed)
+    /// Whether blocks wait for a sync.
+    fn has_unsynced_blocks(&self) -> bool {
+        self.sync != SyncWhen::Off && self.has_unsynced_blocks.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it, if it is still there, lies in blocks that are synced where anything is.
+    pub fn is_in_synced_blocks(&self) -> bool {
+        let state = self.state();
+        state.is_removed || (state.uncut_bytes() == 0 && !self.has_unsynced_blocks())
     }
 
     /// Journal bytes that are in no block yet.

@@ -270,7 +270,9 @@ impl Stream {
                 cutting.left = Some(segment);
                 // A disk that refuses can be read all the same; it is asked again before blocks are added or journals go.
                 let is_refused = self.take_up(cutting).is_err();
-                self.has_unsafe_blocks.store(is_refused, Ordering::Relaxed);
+                // Without a journal they are synced: it went after that.
+                self.has_unsynced_blocks
+                    .store(is_refused || has_journal, Ordering::Relaxed);
             }
             if let Some(writer) = &cutting.segment {
                 facts.bytes = writer.bytes();

@@ -70,6 +70,8 @@ pub enum Change {
         number: usize,
         bytes: usize,
     },
+    /// The disk may write a file from now on, as it may at any time.
+    BeginWriting(usize),
     /// The content of a file has reached the disk.
     Sync(usize),
     /// It has not, and what was written until then never will, although a later sync may say so.
@@ -165,7 +167,11 @@ impl Tree {
                 bytes,
             } => self.write(*number, *offset, bytes),
             Change::Truncate { number, bytes } => self.content(*number).resize(*bytes, 0),
-            Change::Sync(_) | Change::FailSync(_) | Change::SyncFolder(_) | Change::Mark(_) => {}
+            Change::BeginWriting(_)
+            | Change::Sync(_)
+            | Change::FailSync(_)
+            | Change::SyncFolder(_)
+            | Change::Mark(_) => {}
         }
     }
 
@@ -285,7 +291,7 @@ impl Power {
                 });
                 self.failed.insert(*failed, writes.count());
             }
-            Change::Mark(_) => {}
+            Change::BeginWriting(_) | Change::Mark(_) => {}
             _ => self.pending.push(change.clone()),
         }
         // Whatever has a name is at least empty.
@@ -807,6 +813,10 @@ impl DiskFile for SimulatedFile {
         let is_free = world.locked.insert(self.number);
         *self.has_lock.lock().unwrap() = is_free;
         Ok(is_free)
+    }
+
+    fn begin_writing(&self, _: u64) {
+        lock(&self.world).change(Change::BeginWriting(self.number));
     }
 
     fn sync(&self) -> io::Result<()> {
