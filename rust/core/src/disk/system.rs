@@ -3,11 +3,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use rustix::pipe::SpliceFlags;
 
 use super::{Disk, DiskFile, FILE_MODE, FOLDER_MODE, Listed, OpenMode};
@@ -152,9 +152,16 @@ impl DiskFile for SystemFile {
     }
 
     fn begin_writing(&self, offset: u64) {
-        // Linux begins to write dirty pages of which it is told that they are not needed; there they stay until that is done. What goes
-        // wrong is told by the sync.
-        let _ = rustix::fs::fadvise(&self.0, offset, None, Advice::DontNeed);
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        #[expect(
+            unsafe_code,
+            reason = "no library has it; posix_fadvise, which begins to write as well, waits for all processors"
+        )]
+        // SAFETY: it takes numbers, and the file is open.
+        unsafe {
+            // What goes wrong is told by the sync.
+            libc::sync_file_range(self.0.as_raw_fd(), offset, 0, libc::SYNC_FILE_RANGE_WRITE);
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
