@@ -13,15 +13,13 @@ mod support;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use logboom_core::Core;
 use logboom_core::stream::{GivenOptions, Query};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulated::SimulatedDisk;
-use support::{Container, Host, Line, line};
-
-const DEADLINE: Duration = Duration::from_secs(60);
+use support::{Container, Host, Line, line, wait_until};
 
 const FULL: &str = "Too many open files";
 
@@ -66,14 +64,6 @@ impl Worker {
         self.host.start_on(Arc::new(self.disk.clone()));
     }
 
-    fn dropped(&self) -> u64 {
-        let all = self.host.core().statistics();
-        let dropped = all
-            .iter()
-            .find(|(name, _)| *name == "dropped_entries_total");
-        dropped.unwrap().1
-    }
-
     fn print(&self, container: &mut Container, lines: &[Line]) {
         container.print(lines);
         self.host.core().drain().unwrap();
@@ -113,7 +103,7 @@ fn a_worker_without_a_descriptor_says_so_and_the_next_one_has_all_entries() {
         assert_eq!(worker.host.core().fault(), None);
         worker.print(&mut web, &lines(5..6));
         assert_eq!(read(&worker), lines(0..6), "{left} were left");
-        assert_eq!(worker.dropped(), 0);
+        assert_eq!(worker.host.counted("dropped_entries_total"), 0);
         worker.host.stop(&mut web);
         let Some(refusal) = refusal else { break };
         assert!(refusal.contains(FULL), "{refusal}");
@@ -144,14 +134,10 @@ fn a_session_whose_fifo_no_descriptor_is_left_for_is_found_as_soon_as_one_is() {
         assert!(core.fault().unwrap().contains(FULL));
         core
     }));
-    let begun = Instant::now();
-    while worker.host.core().fault().is_some() {
-        assert!(begun.elapsed() < DEADLINE);
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("all are found", || worker.host.core().fault().is_none());
     worker.print(&mut web, &lines(5..6));
     assert_eq!(read(&worker), lines(0..6));
-    assert_eq!(worker.dropped(), 0);
+    assert_eq!(worker.host.counted("dropped_entries_total"), 0);
     for mut container in [web, db] {
         assert!(worker.host.stop(&mut container));
     }
@@ -180,7 +166,10 @@ fn a_session_or_reader_without_a_descriptor_is_refused_and_those_that_run_lose_n
         .unwrap();
     worker.print(&mut web, &lines(6..9));
     assert_eq!(read(&worker), lines(0..9));
-    assert_eq!((worker.dropped(), core.fault()), (0, None));
+    assert_eq!(
+        (worker.host.counted("dropped_entries_total"), core.fault()),
+        (0, None)
+    );
     worker.host.stop(&mut web);
     assert_eq!(read(&worker), lines(0..9));
 }

@@ -22,8 +22,8 @@ use logboom_core::Core;
 use logboom_core::disk::Disk;
 use logboom_core::sync_log::SyncWhen;
 use simulated::{Call, Cut, Dice, Failure, Power, SimulatedDisk};
-use support::{Container, Host, Line, frame, line};
-use workload::{is_printed, read_printed, wait_until};
+use support::{Container, Host, Line, frame, line, wait_until};
+use workload::{is_printed, read_printed};
 
 const IDS: [&str; 2] = ["web", "db"];
 
@@ -99,12 +99,6 @@ impl Run {
         support::read_to_end(&mut replay)
     }
 
-    fn counted(&self, name: &str) -> usize {
-        let all = self.host.core().statistics();
-        let found = all.iter().find(|(known, _)| *known == name).unwrap().1;
-        usize::try_from(found).unwrap()
-    }
-
     /// Sessions, blocks, a segment that is sealed, a sync, and a second worker.
     fn play(&mut self) -> [Container; 2] {
         let small = logboom_core::stream::Limits {
@@ -163,7 +157,7 @@ fn check_service(failure: Option<Failure>) -> SimulatedDisk {
     let [mut web, mut db] = run.play();
     run.host.stop(&mut web);
     run.host.stop(&mut db);
-    let dropped = run.counted("dropped_entries_total");
+    let dropped = run.host.counted("dropped_entries_total");
     let had_failed = run.disk.failed().is_some();
     // A worker that could not write down a session, or not end it, leaves it to the next one.
     run.start();
@@ -189,7 +183,7 @@ fn check_service(failure: Option<Failure>) -> SimulatedDisk {
         }
         missing += printed.len() - lines.len();
     }
-    let dropped = dropped + run.counted("dropped_entries_total");
+    let dropped = usize::try_from(dropped + run.host.counted("dropped_entries_total")).unwrap();
     assert_eq!(
         (missing, missing),
         (dropped, told_of),

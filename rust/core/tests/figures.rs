@@ -17,11 +17,6 @@ fn now_ns() -> i64 {
     i64::try_from(now.as_nanos()).unwrap()
 }
 
-fn figure(host: &Host, name: &str) -> u64 {
-    let all = host.core().statistics();
-    all.iter().find(|(known, _)| *known == name).unwrap().1
-}
-
 #[test]
 fn entries_and_bytes_are_counted_by_the_name_of_the_container() {
     let mut host = Host::new();
@@ -34,7 +29,7 @@ fn entries_and_bytes_are_counted_by_the_name_of_the_container() {
     second.print(&lines[60..]);
     host.stop(&mut second);
     let counted = host.core().traffic().snapshot();
-    let bytes = figure(&host, "intake_bytes_total");
+    let bytes = host.counted("intake_bytes_total");
     assert!(bytes > 100 * 4);
     for expected in [(None, 0, 0), (Some("web".to_owned()), 100, bytes)] {
         assert!(counted.contains(&expected), "{counted:?}");
@@ -56,19 +51,19 @@ fn entries_and_bytes_are_counted_by_the_name_of_the_container() {
 #[test]
 fn what_the_store_holds_is_counted_and_each_sync_is_timed() {
     let mut host = Host::new();
-    assert_eq!(figure(&host, "store_segments"), 0);
+    assert_eq!(host.counted("store_segments"), 0);
     let mut container = host.run("web");
     let seconds = now_ns() / 1_000_000_000 - 1_000;
     container.print(&[line(seconds * 1_000_000_000, "x")]);
     host.stop(&mut container);
-    host.wait_until(|_| figure(&host, "store_segments") == 1, "web");
+    host.wait_until(|_| host.counted("store_segments") == 1, "web");
     let (counts, total) = host.core().syncs().snapshot();
     assert!(counts.iter().sum::<u64>() > 0 && !total.is_zero());
-    assert_eq!(figure(&host, "store_streams"), 1);
+    assert_eq!(host.counted("store_streams"), 1);
     // The next worker looks at once, and sees the file's time instead of the entry's.
     host.restart();
-    host.wait_until(|_| figure(&host, "store_oldest_seconds") > 0, "web");
-    let oldest = i64::try_from(figure(&host, "store_oldest_seconds")).unwrap();
+    host.wait_until(|_| host.counted("store_oldest_seconds") > 0, "web");
+    let oldest = i64::try_from(host.counted("store_oldest_seconds")).unwrap();
     assert!((seconds..=now_ns() / 1_000_000_000).contains(&oldest));
 }
 

@@ -69,11 +69,6 @@ fn host() -> (Host, Arc<AtomicI64>) {
     (host, clock)
 }
 
-fn statistic(host: &Host, name: &str) -> u64 {
-    let found = host.core().statistics();
-    found.iter().find(|(known, _)| *known == name).unwrap().1
-}
-
 fn segments(host: &Host, id: &str) -> Vec<PathBuf> {
     let folder = host.stream_folder(id);
     list(&folder)
@@ -132,7 +127,7 @@ fn limit(host: &Host, limits: StoreLimits) {
 }
 
 fn wait_for_streams(host: &Host, count: u64) {
-    host.wait_until(|_| statistic(host, "store_streams") == count, "");
+    host.wait_until(|_| host.counted("store_streams") == count, "");
 }
 
 /// A stream so old that any limit of age takes it. Retention looks at ages last, so when it has gone, all else is done.
@@ -172,7 +167,7 @@ fn at_most(count: u64) -> StoreLimits {
 }
 
 fn deleted_segments(host: &Host) -> u64 {
-    statistic(host, "retention_deleted_segments_total")
+    host.counted("retention_deleted_segments_total")
 }
 
 /// Where the numbers of a stream's oldest segment begin.
@@ -195,14 +190,14 @@ fn a_budget_takes_from_the_loud_container_and_leaves_the_quiet_ones_alone() {
     print_segments(&mut host, "loud", &times);
     let loud = segments(&host, "loud");
     let held = held_bytes(&host);
-    host.wait_until(|_| statistic(&host, "store_bytes") == held, "");
-    assert_eq!(statistic(&host, "store_streams"), 11);
+    host.wait_until(|_| host.counted("store_bytes") == held, "");
+    assert_eq!(host.counted("store_streams"), 11);
 
     let before = deleted_segments(&host);
 
     let allowed = held - bytes(&loud[..5]);
     limit(&host, most(allowed));
-    host.wait_until(|_| statistic(&host, "store_bytes") <= allowed, "loud");
+    host.wait_until(|_| host.counted("store_bytes") <= allowed, "loud");
     let left = || segments(&host, "loud");
     // A hundredth less is kept than is allowed, so it may be one more.
     let gone = || u64::try_from(loud.len() - left().len()).unwrap();
@@ -360,7 +355,7 @@ fn limits_can_be_changed_while_containers_print() {
     print_segments(&mut host, "web", &times);
     let held = held_bytes(&host);
     limit(&host, most(held / 2));
-    host.wait_until(|_| statistic(&host, "store_bytes") <= held / 2, "web");
+    host.wait_until(|_| host.counted("store_bytes") <= held / 2, "web");
     limit(&host, NO_LIMITS);
     retain(&mut host, &clock, NO_LIMITS);
     let left = segments(&host, "web").len();
@@ -388,13 +383,13 @@ fn a_store_that_is_over_its_limits_when_a_worker_comes_is_trimmed() {
     }
     start(&mut host, &clock, Arc::new(SystemDisk));
     wait_for_streams(&host, 5);
-    assert_eq!(statistic(&host, "store_bytes"), held);
+    assert_eq!(host.counted("store_bytes"), held);
     limit(&host, at_most(4));
     host.wait_until(|folder| !folder.exists(), "3");
     wait_for_streams(&host, 4);
     let allowed = held_bytes(&host) - 1;
     limit(&host, most(allowed));
-    host.wait_until(|_| statistic(&host, "store_bytes") <= allowed, "0");
+    host.wait_until(|_| host.counted("store_bytes") <= allowed, "0");
     assert_eq!(segments(&host, "0").len(), 1);
 }
 
@@ -424,10 +419,7 @@ fn numbers_do_not_come_again_whenever_a_worker_is_killed_while_it_removes() {
         wait_for_streams(&host, 1);
         disk.die_after(changes);
         limit(&host, at_most(0));
-        host.wait_until(
-            |_| statistic(&host, "store_streams") == 0 || disk.is_dead(),
-            "",
-        );
+        host.wait_until(|_| host.counted("store_streams") == 0 || disk.is_dead(), "");
         start(&mut host, &clock, Arc::new(SystemDisk));
         let left = host.read_all("web").len();
         assert!(left == 0 || left == 2, "{left} after {changes} changes");
@@ -460,7 +452,7 @@ fn a_stream_goes_when_somebody_asks_for_it_and_none_that_is_in_use() {
     assert_eq!(remove(&host, "web"), Removal::Removed);
     assert_eq!(list(&host.data().join("containers")), ["db"]);
     wait_for_streams(&host, 1);
-    assert_eq!(statistic(&host, "store_bytes"), held_bytes(&host));
+    assert_eq!(host.counted("store_bytes"), held_bytes(&host));
     assert_eq!(deleted_segments(&host), 0, "no limit has taken it");
     assert_eq!(remove(&host, "web"), Removal::Missing);
     print_segments(&mut host, "web", &[NOW_NS]);
@@ -565,7 +557,7 @@ fn free_space_is_kept_as_far_as_the_store_holds_more_than_that() {
     assert!(floor < held);
     disk.set_free_bytes(0);
     limit(&host, keep_free(floor));
-    host.wait_until(|_| statistic(&host, "store_bytes") == floor, "web");
+    host.wait_until(|_| host.counted("store_bytes") == floor, "web");
     let limits = StoreLimits {
         keep_ended_s: Some(YEAR_S),
         ..keep_free(floor)
@@ -605,7 +597,7 @@ fn on_a_full_disk_old_entries_go_before_new_ones_are_dropped() {
         )
         .unwrap();
     assert_eq!(follow(&mut follower, 2), lines);
-    assert_eq!(statistic(&host, "dropped_entries_total"), 0);
+    assert_eq!(host.counted("dropped_entries_total"), 0);
     assert_eq!(segments(&host, "old").len(), 1);
 }
 
@@ -635,7 +627,7 @@ fn a_full_disk_that_retention_may_not_touch_makes_no_container_wait() {
     container.print(&[line(NOW_NS, "a")]);
     host.wait_until(|_| host.core().fault().is_some(), "web");
     host.stop(&mut container);
-    assert_eq!(statistic(&host, "dropped_entries_total"), 1);
+    assert_eq!(host.counted("dropped_entries_total"), 1);
     assert_eq!(segments(&host, "old").len(), 2);
 }
 
@@ -661,7 +653,7 @@ fn two_thousand_tiny_streams_are_counted_and_trimmed_and_stay_closed() {
     }
     start(&mut host, &clock, Arc::new(SystemDisk));
     wait_for_streams(&host, 2_001);
-    assert_eq!(statistic(&host, "store_bytes"), held_bytes(&host));
+    assert_eq!(host.counted("store_bytes"), held_bytes(&host));
     limit(&host, at_most(1_500));
     wait_for_streams(&host, 1_500);
     let exists = |index: u64| host.stream_folder(&format!("{index:064x}")).exists();
@@ -669,9 +661,9 @@ fn two_thousand_tiny_streams_are_counted_and_trimmed_and_stay_closed() {
     assert!((501..2_000).all(exists));
     let held = held_bytes(&host);
     limit(&host, most(held / 2));
-    host.wait_until(|_| statistic(&host, "store_bytes") <= held / 2, "");
+    host.wait_until(|_| host.counted("store_bytes") <= held / 2, "");
     assert!(!exists(501) && exists(1_999));
-    assert!(statistic(&host, "store_streams") >= 740);
+    assert!(host.counted("store_streams") >= 740);
 }
 
 #[test]

@@ -46,11 +46,6 @@ fn is_cut(folder: &Path) -> bool {
         && names.iter().any(|name| name.ends_with(".zst"))
 }
 
-fn statistic(host: &Host, name: &str) -> u64 {
-    let all = host.core().statistics();
-    all.iter().find(|(found, _)| *found == name).unwrap().1
-}
-
 #[test]
 fn what_was_written_is_read_at_once() {
     let mut host = Host::new();
@@ -389,8 +384,8 @@ fn damaged_bytes_become_one_entry_and_what_follows_is_found() {
     let mode = std::fs::metadata(folder.join(&kept)).unwrap().mode();
     assert_eq!(mode & 0o777, 0o600);
     // Counted behind the files.
-    host.wait_until(|_| statistic(&host, "damaged_bytes_total") == 300, "web");
-    assert_eq!(statistic(&host, "damaged_runs_total"), 1);
+    host.wait_until(|_| host.counted("damaged_bytes_total") == 300, "web");
+    assert_eq!(host.counted("damaged_runs_total"), 1);
 }
 
 #[test]
@@ -401,7 +396,7 @@ fn damage_counts_as_part_of_its_stream_and_goes_with_it() {
     container.write(&vec![0xff; 30_000]);
     host.stop(&mut container);
     // The damage itself is in the file, and only a line about it in the segment.
-    host.wait_until(|_| statistic(&host, "store_bytes") > 30_000, "web");
+    host.wait_until(|_| host.counted("store_bytes") > 30_000, "web");
     host.core().set_store_limits(StoreLimits {
         max_bytes: Some(1_000),
         ..StoreLimits::default()
@@ -725,15 +720,7 @@ fn a_store_that_refuses_costs_entries_that_are_counted_and_named() {
     let mut container = host.run("web");
     let lines = many(100);
     container.print(&lines[..60]);
-    let dropped = || {
-        host.core()
-            .statistics()
-            .into_iter()
-            .find(|(name, _)| *name == "dropped_entries_total")
-            .unwrap()
-            .1
-    };
-    host.wait_until(|_| dropped() == 60, "web");
+    host.wait_until(|_| host.counted("dropped_entries_total") == 60, "web");
     assert!(host.core().read("web", &Query::default()).is_err());
     std::fs::remove_file(&in_the_way).unwrap();
     host.wait_until(Path::exists, "web");

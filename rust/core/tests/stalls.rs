@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use logboom_core::disk::{Disk, DiskFile, Listed, OpenMode, SystemDisk};
 use logboom_core::store::Store;
 use logboom_core::sync_log::SyncWhen;
-use support::{Host, Line, line, list};
+use support::{Host, Line, line, list, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -151,24 +151,11 @@ fn lines(text: &str) -> Vec<Line> {
         .collect()
 }
 
-fn counted(host: &Host, name: &str) -> u64 {
-    let all = host.core().statistics();
-    all.iter().find(|(known, _)| *known == name).unwrap().1
-}
-
 fn stalls(host: &Host) -> (u64, u64) {
     (
-        counted(host, "disk_stalls_total"),
-        counted(host, "disk_stall_seconds_total"),
+        host.counted("disk_stalls_total"),
+        host.counted("disk_stall_seconds_total"),
     )
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < DEADLINE, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use logboom_core::Core;
 use simulated::{Change, Cut, Dice, Power, SimulatedDisk};
-use support::{Host, Line, frame, line};
-use workload::{IDS, wait_until};
+use support::{Host, Line, frame, line, wait_until};
+use workload::IDS;
 
 /// Blocks are cut when a journal has waited so long.
 const BLOCK_AFTER: Duration = Duration::from_secs(2);

@@ -30,15 +30,13 @@ use logboom_core::stream::{GivenOptions, Progress, Query};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use simulated::{Dice, SimulatedDisk};
-use support::{Container, Host, Line, frame, line, list};
+use support::{Container, Host, Line, frame, line, list, wait_until};
 
 const INTAKE: &str = "logboom-intake";
 const CUTTER: &str = "logboom-cutter";
 
 /// About so many files each of them opens when a container that has a log prints again.
 const OPENED: usize = 8;
-
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Without `LOGBOOM_TEST_CALLS=all`, so many runs are made.
 const RUNS: usize = 60;
@@ -66,23 +64,10 @@ fn beneath<T: Send>(act: impl FnOnce(&Kernel) -> T + Send) -> Option<T> {
     }
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < DEADLINE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn lines(times: std::ops::Range<i64>) -> Vec<Line> {
     times
         .map(|time| line(time, format!("line {time}")))
         .collect()
-}
-
-fn counted(host: &Host, name: &str) -> u64 {
-    let all = host.core().statistics();
-    all.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
 /// How many rounds the intake makes in a while.
@@ -199,7 +184,7 @@ impl Run {
     /// Nobody asks for them: the intake wakes by itself.
     fn wait_for_entries(&self, count: u64) {
         wait_until("all entries are taken", || {
-            counted(&self.host, "intake_entries_total") >= count
+            self.host.counted("intake_entries_total") >= count
         });
     }
 
@@ -251,7 +236,7 @@ fn check(kernel: &Kernel, refusal: Option<Refusal>) -> Vec<(String, Call)> {
     for (id, printed) in &run.printed {
         assert_eq!(read_numbered(&run.host, id), *printed);
     }
-    assert_eq!(counted(&run.host, "dropped_entries_total"), 0);
+    assert_eq!(run.host.counted("dropped_entries_total"), 0);
     wait_until("nothing is wrong", || run.host.core().fault().is_none());
     made
 }
@@ -350,7 +335,7 @@ fn a_fifo_that_cannot_be_watched_is_looked_at_by_time_until_it_can_be() {
         web.print(&vec![long.clone(); 50]);
         db.print(&lines(1..4));
         wait_until("all are taken", || {
-            counted(&host, "intake_entries_total") == 53
+            host.counted("intake_entries_total") == 53
         });
         let rounds = rounds(kernel);
         assert!(rounds < MOST_ROUNDS, "{rounds}");
@@ -360,7 +345,7 @@ fn a_fifo_that_cannot_be_watched_is_looked_at_by_time_until_it_can_be() {
         wait_until("it is watched", || host.core().fault().is_none());
         web.print(&lines(1..2));
         wait_until("all are taken", || {
-            counted(&host, "intake_entries_total") == 54
+            host.counted("intake_entries_total") == 54
         });
         assert!(host.stop(&mut web));
         let mut expected = vec![long; 50];
@@ -396,7 +381,7 @@ fn a_wait_that_fails_again_and_again_is_said_and_nothing_waits_for_it() {
             web.print(&lines(3..6));
             db.print(&lines(0..3));
             wait_until("all are taken", || {
-                counted(&host, "intake_entries_total") == 9
+                host.counted("intake_entries_total") == 9
             });
             let fault = host.core().fault().unwrap();
             assert!(fault.starts_with("cannot wait for FIFOs: "), "{fault}");
@@ -426,7 +411,7 @@ fn a_fifo_without_a_writer_waits_for_descriptors_and_takes_no_time() {
         let rounds = rounds(kernel);
         assert!((1..MOST_ROUNDS).contains(&rounds), "{rounds}");
         kernel.relent();
-        wait_until("its session has ended", || counted(&host, "sessions") == 0);
+        wait_until("its session has ended", || host.counted("sessions") == 0);
     });
 }
 
@@ -486,7 +471,7 @@ fn look_without(kernel: &Kernel, behind: usize, errno: Errno) -> bool {
         host.restart();
         assert_eq!(host.core().fault(), None);
     }
-    assert_eq!(counted(&host, "dropped_entries_total"), 0);
+    assert_eq!(host.counted("dropped_entries_total"), 0);
     true
 }
 
@@ -548,7 +533,7 @@ fn what_an_earlier_worker_has_dropped_is_told_when_it_can_be_read() {
         let mut web = host.run("web");
         web.print(&lines(0..3));
         wait_until("they are dropped", || {
-            counted(&host, "dropped_entries_total") == 3
+            host.counted("dropped_entries_total") == 3
         });
         host.core = None;
         std::fs::write(&format, written).unwrap();
@@ -582,8 +567,8 @@ fn print_without(kernel: &Kernel, refusal: Refusal) -> bool {
     let mut web = host.run("web");
     web.print(&lines(3..6));
     wait_until("all are taken", || {
-        let taken = counted(&host, "intake_entries_total");
-        taken + counted(&host, "dropped_entries_total") >= 3
+        let taken = host.counted("intake_entries_total");
+        taken + host.counted("dropped_entries_total") >= 3
     });
     host.stop(&mut web);
     host.wait_until(|_| list(&records).is_empty(), "web");

@@ -290,6 +290,12 @@ impl Host {
         known
     }
 
+    /// What the core has counted by a name.
+    pub fn counted(&self, name: &str) -> u64 {
+        let all = self.core().statistics();
+        all.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
     pub fn read(&self, id: &str, query: &Query) -> Vec<Line> {
         let mut replay = self.core().read(id, query).unwrap();
         read_to_end(&mut replay)
@@ -310,6 +316,15 @@ impl Host {
             std::thread::sleep(Duration::from_micros(500));
         }
         panic!("{} holds {:?}", folder.display(), list(&folder));
+    }
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -17,7 +17,7 @@ use logboom_core::stream::{Limits, Query};
 use logboom_core::sync_log::SyncWhen;
 
 use crate::simulated::{Dice, SimulatedDisk};
-use crate::support::{Container, Host, Line, frame, line};
+use crate::support::{Container, Host, Line, frame, line, wait_until};
 
 /// The streams. `job` is removed in the midst, and comes again.
 pub const IDS: [&str; 3] = ["web", "db", "job"];
@@ -56,14 +56,6 @@ fn at_most(max_streams: Option<u64>) -> StoreLimits {
     StoreLimits {
         max_streams,
         ..StoreLimits::default()
-    }
-}
-
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < DEADLINE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -133,11 +125,6 @@ impl Workload {
         wait_until("a sync", || self.disk.syncs(".sync") > before);
     }
 
-    fn counted(&self, name: &str) -> u64 {
-        let all = self.host.core().statistics();
-        all.iter().find(|(known, _)| *known == name).unwrap().1
-    }
-
     fn wait_until_cut(&self, id: &str) {
         wait_until_cut(&self.disk, &self.host.stream_folder(id));
     }
@@ -202,7 +189,7 @@ impl Workload {
         let mut third = self.host.run_with("web", small);
         self.print("web", &mut third, 4);
         wait_until("entries are dropped", || {
-            self.counted("dropped_entries_total") == 4
+            self.host.counted("dropped_entries_total") == 4
         });
         self.disk.set_full(false);
         wait_until("that is told", || {
