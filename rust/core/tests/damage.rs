@@ -33,7 +33,7 @@ use logboom_core::stream::{CutWhen, Limits, Progress, Query, Reader, Stream, Too
 use logboom_core::sync_log::SyncWhen;
 use memory::MemoryDisk;
 use mortal::MortalDisk;
-use support::{Host, Line, frame, line, list};
+use support::{Host, Line, check_each, frame, line, list};
 use synced::read_log;
 
 /// Streams of the small store: one of sealed segments, one with all that a stream can have, one that lies in its journal.
@@ -523,20 +523,8 @@ fn for_each_harm(
             add("cut", Harm::Cut(at));
         }
     }
-    let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((path, harm)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        check(path, *harm);
-                    }));
-                    assert!(caught.is_ok(), "{}: {harm:?}", path.display());
-                }
-            });
-        }
-    });
+    check_each(&all, threads, |(path, harm)| check(path, *harm));
     counts
 }
 

@@ -9,20 +9,20 @@
     reason = "a test may panic, and says what it has counted"
 )]
 
+mod failing;
 mod simulated;
 mod support;
 mod workload;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logboom_core::Core;
-use logboom_core::disk::Disk;
+use failing::{Run, choose};
+use logboom_core::stream::{Limits, Query};
 use logboom_core::sync_log::SyncWhen;
 use simulated::{Call, Cut, Dice, Failure, Power, SimulatedDisk};
-use support::{Container, Host, Line, frame, line, wait_until};
+use support::{Container, Host, Line, check_each, read_to_end, wait_until};
 use workload::{is_printed, read_printed};
 
 const IDS: [&str; 2] = ["web", "db"];
@@ -33,90 +33,46 @@ const RUNS: usize = 120;
 /// Runs wait more than they work.
 const THREADS: usize = 12;
 
-/// A call that fails delays a run by a few seconds; more is a hang.
-const LONGEST: Duration = Duration::from_secs(40);
-
-/// One run of the workload.
-struct Run {
-    host: Host,
-    disk: SimulatedDisk,
-    printed: BTreeMap<&'static str, Vec<Line>>,
-    time_ns: i64,
+/// The first worker of a run.
+fn start(sync: SyncWhen, failure: Option<Failure>) -> Run {
+    let mut run = Run::new();
+    run.host.sync = sync;
+    if let Some(failure) = failure {
+        run.disk.fail(failure);
+    }
+    run.start();
+    run
 }
 
 impl Run {
-    fn new(sync: SyncWhen, failure: Option<Failure>) -> Self {
-        let mut host = Host::new();
-        host.core = None;
-        host.sync = sync;
-        let disk = SimulatedDisk::with_folder(host.folder.path());
-        if let Some(failure) = failure {
-            disk.fail(failure);
-        }
-        let mut run = Self {
-            host,
-            disk,
-            printed: BTreeMap::new(),
-            time_ns: 0,
-        };
-        run.start();
-        run
-    }
-
-    /// A worker that cannot begin says so; the supervisor starts another.
-    fn start(&mut self) {
-        self.host.core = None;
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let settings = self.host.settings();
-        let core = Core::open_on(settings.clone(), Arc::clone(&disk))
-            .or_else(|_| Core::open_on(settings, disk));
-        self.host.core = Some(core.unwrap());
-    }
-
-    fn print(&mut self, id: &'static str, container: &mut Container, count: usize) {
-        for _ in 0..count {
-            self.time_ns += 1;
-            let printed = line(self.time_ns, format!("line {} of {id}", self.time_ns));
-            container.write(&frame(&printed));
-            self.printed.entry(id).or_default().push(printed);
-        }
+    fn print_taken(&mut self, id: &'static str, container: &mut Container, count: usize) {
+        self.print(id, container, count);
         self.host.core().drain().unwrap();
     }
 
-    /// What a reader is shown. One that fails says so, and the next one does not.
+    /// What a reader is shown.
     fn shown(&self, id: &str) -> Vec<Line> {
-        let read = self
-            .host
-            .core()
-            .read(id, &logboom_core::stream::Query::default());
-        let mut replay = read
-            .or_else(|_| {
-                self.host
-                    .core()
-                    .read(id, &logboom_core::stream::Query::default())
-            })
-            .unwrap();
-        support::read_to_end(&mut replay)
+        read_to_end(&mut self.read(id, &Query::default()))
     }
 
     /// Sessions, blocks, a segment that is sealed, a sync, and a second worker.
     fn play(&mut self) -> [Container; 2] {
-        let small = logboom_core::stream::Limits {
+        let small = Limits {
             segment_bytes: 300,
             ..Host::limits()
         };
         let mut web = self.host.run_with("web", small);
         let mut db = self.host.run("db");
-        self.print("web", &mut web, 5);
-        self.print("db", &mut db, 3);
+        self.print_taken("web", &mut web, 5);
+        self.print_taken("db", &mut db, 3);
         self.shown("web");
         self.host.stop(&mut web);
         let mut web = self.host.run_with("web", small);
-        self.print("web", &mut web, 5);
+        self.print_taken("web", &mut web, 5);
         self.host.stop(&mut web);
         let mut web = self.host.run_with("web", small);
-        self.print("web", &mut web, 3);
-        self.print("db", &mut db, 2);
+        self.print_taken("web", &mut web, 3);
+        self.print_taken("db", &mut db, 2);
         let before = self.disk.syncs(".sync");
         let begun = Instant::now();
         wait_until("a second is over", || {
@@ -153,7 +109,7 @@ fn told(lines: &[Line]) -> usize {
 
 /// The service goes on, or says that it cannot; what is missing is counted exactly.
 fn check_service(failure: Option<Failure>) -> SimulatedDisk {
-    let mut run = Run::new(SyncWhen::EverySecond, failure);
+    let mut run = start(SyncWhen::EverySecond, failure);
     let [mut web, mut db] = run.play();
     run.host.stop(&mut web);
     run.host.stop(&mut db);
@@ -163,7 +119,7 @@ fn check_service(failure: Option<Failure>) -> SimulatedDisk {
     run.start();
     for id in IDS {
         let mut container = run.host.run(id);
-        run.print(id, &mut container, 2);
+        run.print_taken(id, &mut container, 2);
         run.host.stop(&mut container);
     }
     let (mut missing, mut told_of) = (0, 0);
@@ -197,7 +153,7 @@ fn check_service(failure: Option<Failure>) -> SimulatedDisk {
 
 /// Under `always` the power may fail behind the failure, and nothing is lost that was shown.
 fn check_always(failure: Failure) {
-    let mut run = Run::new(SyncWhen::Always, Some(failure));
+    let mut run = start(SyncWhen::Always, Some(failure));
     let containers = run.play();
     let shown: Vec<HashSet<i64>> = IDS
         .iter()
@@ -237,43 +193,14 @@ fn failures(calls: &[(Call, std::path::PathBuf)]) -> Vec<Failure> {
     let all = calls.iter().enumerate().flat_map(|(at, (call, _))| {
         (0..call.errors().len()).map(move |error| Failure { at, error })
     });
-    let mut all: Vec<Failure> = all.collect();
-    if std::env::var("LOGBOOM_TEST_CALLS").is_ok_and(|calls| calls == "all") {
-        return all;
-    }
-    let mut dice = Dice(3);
-    let mut some = Vec::new();
-    for _ in 0..RUNS.min(all.len()) {
-        some.push(all.swap_remove(dice.roll(all.len())));
-    }
-    some
+    choose(all.collect(), RUNS, Dice(3))
 }
 
 fn fail_each(name: &str, check: impl Fn(Failure) + Sync) {
     let calls = check_service(None).calls();
     let failures = failures(&calls);
-    let next = AtomicUsize::new(0);
-    let wrong = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(failure) = failures.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let begun = Instant::now();
-                    let checked =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(*failure)));
-                    if checked.is_err() {
-                        println!("{failure:?}");
-                    }
-                    if checked.is_err() || begun.elapsed() > LONGEST {
-                        wrong.lock().unwrap().push((*failure, begun.elapsed()));
-                    }
-                }
-            });
-        }
-    });
     println!("{name}: {} runs over {} calls", failures.len(), calls.len());
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of them: {wrong:?}", wrong.len());
+    check_each(&failures, THREADS, |failure| check(*failure));
 }
 
 #[test]
@@ -292,14 +219,14 @@ fn a_sync_log_that_was_refused_at_first_is_begun_before_the_first_journal() {
     let is_made = |(call, path): &(Call, std::path::PathBuf), suffix: &str| {
         *call == Call::Create && path.extension().is_some_and(|found| found == suffix)
     };
-    let calls = Run::new(SyncWhen::EverySecond, None).disk.calls();
+    let calls = start(SyncWhen::EverySecond, None).disk.calls();
     let at = calls.iter().position(|call| is_made(call, "sync")).unwrap();
     for error in 0..Call::Create.errors().len() {
-        let mut run = Run::new(SyncWhen::EverySecond, Some(Failure { at, error }));
+        let mut run = start(SyncWhen::EverySecond, Some(Failure { at, error }));
         assert!(run.disk.failed().is_some());
         assert_eq!(run.host.core().fault(), None);
         let mut db = run.host.run("db");
-        run.print("db", &mut db, 1);
+        run.print_taken("db", &mut db, 1);
         let calls = run.disk.calls();
         let journal = calls.iter().position(|call| is_made(call, "journal"));
         let before = calls[..journal.unwrap()].iter();

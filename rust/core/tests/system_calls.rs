@@ -14,23 +14,22 @@
     reason = "a test looks at files from outside"
 )]
 
+mod failing;
 mod kernel;
 mod simulated;
 mod support;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use failing::{Run, choose};
 use kernel::{CALLER, Call, Kernel, Refusal};
-use logboom_core::Core;
-use logboom_core::replay::Replay;
 use logboom_core::stream::{GivenOptions, Progress, Query};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use simulated::{Dice, SimulatedDisk};
-use support::{Container, Host, Line, frame, line, list, wait_until};
+use simulated::Dice;
+use support::{Container, Host, Line, check_each, frame, line, list, wait_until};
 
 const INTAKE: &str = "logboom-intake";
 const CUTTER: &str = "logboom-cutter";
@@ -43,9 +42,6 @@ const RUNS: usize = 60;
 
 /// Runs wait more than they work.
 const THREADS: usize = 8;
-
-/// A call that fails delays a run by a second or two; more is a hang.
-const LONGEST: Duration = Duration::from_secs(40);
 
 /// How long a thread is watched that must not go round and round.
 const WATCHED: Duration = Duration::from_millis(500);
@@ -124,41 +120,7 @@ fn errors(call: Call) -> &'static [Errno] {
     }
 }
 
-/// Two workers, sessions that go on, end, and have no writer any more.
-struct Run {
-    host: Host,
-    disk: SimulatedDisk,
-    printed: BTreeMap<&'static str, Vec<Line>>,
-    time_ns: i64,
-}
-
 impl Run {
-    fn new(kernel: &Kernel, refusal: Option<Refusal>) -> Self {
-        let mut host = Host::new();
-        host.core = None;
-        kernel.forget();
-        if let Some(refusal) = refusal {
-            kernel.refuse(refusal);
-        }
-        let disk = SimulatedDisk::with_folder(host.folder.path());
-        let mut run = Self {
-            host,
-            disk,
-            printed: BTreeMap::new(),
-            time_ns: 0,
-        };
-        run.start();
-        run
-    }
-
-    /// A worker that cannot begin says so; the supervisor starts another.
-    fn start(&mut self) {
-        self.host.core = None;
-        let open = || Core::open_on(self.host.settings(), Arc::new(self.disk.clone()));
-        let core = open().or_else(|_| open());
-        self.host.core = Some(core.unwrap());
-    }
-
     /// A container that cannot start says so, and is started again.
     fn run(&mut self, id: &'static str) -> Container {
         let container = self.host.make_fifo(id);
@@ -172,15 +134,6 @@ impl Run {
         container
     }
 
-    fn print(&mut self, id: &'static str, container: &mut Container, count: usize) {
-        for _ in 0..count {
-            self.time_ns += 1;
-            let printed = line(self.time_ns, format!("line {} of {id}", self.time_ns));
-            container.write(&frame(&printed));
-            self.printed.entry(id).or_default().push(printed);
-        }
-    }
-
     /// Nobody asks for them: the intake wakes by itself.
     fn wait_for_entries(&self, count: u64) {
         wait_until("all entries are taken", || {
@@ -188,22 +141,18 @@ impl Run {
         });
     }
 
-    fn follow(&self, id: &str) -> Replay {
-        let query = Query {
-            follow: true,
-            ..Query::default()
-        };
-        let read = || self.host.core().read(id, &query);
-        read().or_else(|_| read()).unwrap()
-    }
-
+    /// Two workers, sessions that go on, end, and have no writer any more.
     fn play(&mut self) {
         let mut web = self.run("web");
         let mut db = self.run("db");
         self.print("web", &mut web, 3);
         self.print("db", &mut db, 3);
         self.wait_for_entries(6);
-        let mut follower = self.follow("web");
+        let query = Query {
+            follow: true,
+            ..Query::default()
+        };
+        let mut follower = self.read("web", &query);
         let mut frames = Vec::new();
         while follower.next_frames(1 << 20, &mut frames) != Progress::Wait {}
         self.print("web", &mut web, 1);
@@ -229,7 +178,12 @@ impl Run {
 
 /// Nothing is lost, and nothing stays wrong. Returns the calls of the run.
 fn check(kernel: &Kernel, refusal: Option<Refusal>) -> Vec<(String, Call)> {
-    let mut run = Run::new(kernel, refusal);
+    let mut run = Run::new();
+    kernel.forget();
+    if let Some(refusal) = refusal {
+        kernel.refuse(refusal);
+    }
+    run.start();
     run.play();
     let made = kernel.made();
     kernel.relent();
@@ -274,13 +228,7 @@ fn refusals(counts: &BTreeMap<(&'static str, Call), usize>) -> Vec<Refusal> {
             }));
         }
     }
-    if std::env::var("LOGBOOM_TEST_CALLS").is_ok_and(|calls| calls == "all") {
-        return all;
-    }
-    let mut dice = Dice(5);
-    (0..RUNS.min(all.len()))
-        .map(|_| all.swap_remove(dice.roll(all.len())))
-        .collect()
+    choose(all, RUNS, Dice(5))
 }
 
 #[test]
@@ -290,33 +238,18 @@ fn every_system_call_of_the_intake_fails_once_and_nothing_is_lost() {
     };
     let counts = counts(made);
     let refusals = refusals(&counts);
-    let (next, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let wrong = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(refusal) = refusals.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let begun = Instant::now();
-                    let checked = std::panic::catch_unwind(|| {
-                        let refused = Kernel::beneath(|kernel| {
-                            check(kernel, Some(*refusal));
-                            kernel.refused()
-                        });
-                        met.fetch_add(refused.unwrap(), Ordering::SeqCst);
-                    });
-                    if checked.is_err() || begun.elapsed() > LONGEST {
-                        wrong.lock().unwrap().push((*refusal, begun.elapsed()));
-                    }
-                }
-            });
-        }
+    let met = AtomicUsize::new(0);
+    check_each(&refusals, THREADS, |refusal| {
+        let refused = Kernel::beneath(|kernel| {
+            check(kernel, Some(*refusal));
+            kernel.refused()
+        });
+        met.fetch_add(refused.unwrap(), Ordering::Relaxed);
     });
     println!(
         "{} runs, {met:?} calls refused, of {counts:?}",
         refusals.len()
     );
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of them: {wrong:#?}", wrong.len());
 }
 
 /// The limit on what all users watch is used up.

@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test may panic"
+    clippy::print_stdout,
+    reason = "a test may panic, and says of what"
 )]
 #![allow(
     clippy::cast_possible_truncation,
@@ -18,10 +19,13 @@
     reason = "not the store's files"
 )]
 
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use logboom_core::clock::Clock;
@@ -34,6 +38,9 @@ use rustix::fs::{FileType, Mode, mknodat};
 
 /// How long a test waits for the cutter; the machine may be busy with other things.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A call that fails delays a check by a few seconds; more is a hang.
+const LONGEST_CHECK: Duration = Duration::from_secs(40);
 
 /// One entry as a test writes and expects it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -326,6 +333,30 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < DEADLINE, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Checks each of these, so many at once. None may fail, or hang.
+pub fn check_each<T: Debug + Sync>(all: &[T], threads: usize, check: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
+                    let checked = catch_unwind(AssertUnwindSafe(|| check(one)));
+                    if checked.is_err() {
+                        println!("{one:?}");
+                    }
+                    if checked.is_err() || begun.elapsed() > LONGEST_CHECK {
+                        wrong.lock().unwrap().push((one, begun.elapsed()));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of them: {wrong:#?}", wrong.len());
 }
 
 /// Options that come to these limits; a stream without a limit gets one that it does not reach.
