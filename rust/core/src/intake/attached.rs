@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::cutter::CutterThread;
 use super::dropped::{Dropped, tally_path};
+use super::faults::Faults;
 use super::fifo::{probe, unlink_fifo};
 use super::pipe::{PipeBudget, PipeSize};
 use super::room::Room;
@@ -16,7 +17,6 @@ use crate::block::BLOCK_TARGET_BYTES;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::fault::Fault;
 use crate::journal::{GenerationHeader, JournalWriter};
 use crate::stats::{Counters, add};
 use crate::store::Store;
@@ -31,15 +31,7 @@ pub(super) struct Shared {
     pub(super) cutter: Arc<CutterThread>,
     pub(super) counters: Arc<Counters>,
     pub(super) traffic: Arc<Traffic>,
-    pub(super) fault: Arc<Fault>,
-    /// Why entries were shown that may not survive a power cut.
-    pub(super) sync_fault: Arc<Fault>,
-    /// Why FIFOs are looked at by time.
-    pub(super) watch_fault: Arc<Fault>,
-    /// Why sessions of earlier workers are not found yet.
-    pub(super) look_fault: Arc<Fault>,
-    /// Why a session cannot be found again: by this worker, or by the next one.
-    pub(super) record_fault: Arc<Fault>,
+    pub(super) faults: Arc<Faults>,
     pub(super) budget: PipeBudget,
     /// Where it is counted in memory what is dropped.
     pub(super) tally_folder: PathBuf,
@@ -74,7 +66,7 @@ pub(super) fn show(found: &mut [&mut Attached], shared: &mut Shared) {
             }
             add(&shared.counters.storage_errors_total, 1);
         }
-        shared.sync_fault.note(&logged);
+        shared.faults.unsynced.note(&logged);
     }
     for session in found {
         session.show(shared);
@@ -390,7 +382,7 @@ impl Attached {
             }
         }
         add(&shared.counters.storage_errors_total, 1);
-        shared.fault.note_error(error);
+        shared.faults.dropping.note_error(error);
         match &mut self.sink {
             Sink::Journal(_) => {}
             Sink::Dropped(dropped) => dropped.tried(now),

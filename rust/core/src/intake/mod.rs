@@ -12,6 +12,7 @@ mod attached;
 mod cutter;
 mod dropped;
 mod earlier;
+mod faults;
 mod fifo;
 mod pipe;
 mod poller;
@@ -38,13 +39,13 @@ pub use traffic::{Received, Traffic};
 use crate::clock::Clock;
 use crate::disk::Stalls;
 use crate::error::{Error, Result};
-use crate::fault::Fault;
 use crate::stats::Counters;
 use crate::store::{Removal, Store, StoreLimits};
 use crate::stream::{Session, Stream};
 use attached::Shared;
 use cutter::CutterThread;
 use earlier::Earlier;
+use faults::Faults;
 use pipe::PipeBudget;
 use reactor::Reactor;
 
@@ -149,11 +150,7 @@ pub struct IntakeSettings {
 pub struct Intake {
     inbox: Arc<Inbox>,
     cutter: Arc<CutterThread>,
-    fault: Arc<Fault>,
-    sync_fault: Arc<Fault>,
-    watch_fault: Arc<Fault>,
-    look_fault: Arc<Fault>,
-    record_fault: Arc<Fault>,
+    faults: Arc<Faults>,
     traffic: Arc<Traffic>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -178,11 +175,7 @@ impl Intake {
             Arc::clone(&counters),
             settings.cutter,
         ));
-        let fault = Arc::new(Fault::default());
-        let sync_fault = Arc::new(Fault::default());
-        let watch_fault = Arc::new(Fault::default());
-        let look_fault = Arc::new(Fault::default());
-        let record_fault = Arc::new(Fault::default());
+        let faults = Arc::new(Faults::default());
         let traffic = Arc::new(Traffic::new(settings.named_containers));
         let shared = Shared {
             store,
@@ -190,11 +183,7 @@ impl Intake {
             cutter: Arc::clone(&cutter),
             counters,
             traffic: Arc::clone(&traffic),
-            fault: Arc::clone(&fault),
-            sync_fault: Arc::clone(&sync_fault),
-            watch_fault: Arc::clone(&watch_fault),
-            look_fault: Arc::clone(&look_fault),
-            record_fault: Arc::clone(&record_fault),
+            faults: Arc::clone(&faults),
             budget: PipeBudget::new(settings.pipe_budget_bytes),
             tally_folder: settings.tally_folder,
             chunk: Vec::new(),
@@ -214,11 +203,7 @@ impl Intake {
         Ok(Self {
             inbox,
             cutter,
-            fault,
-            sync_fault,
-            watch_fault,
-            look_fault,
-            record_fault,
+            faults,
             traffic,
             threads: Mutex::new(threads),
         })
@@ -226,21 +211,24 @@ impl Intake {
 
     /// Why entries are being dropped, or not compressed, or come late.
     pub fn fault(&self) -> Option<String> {
-        self.fault
+        let faults = &self.faults;
+        faults
+            .dropping
             .get()
             .or_else(|| self.cutter.fault())
-            .or_else(|| self.sync_fault.get())
-            .or_else(|| self.watch_fault.get())
+            .or_else(|| faults.unsynced.get())
+            .or_else(|| faults.unwatched.get())
     }
 
     /// Why sessions of earlier workers are not found yet, or cannot be, or this worker's cannot be found by the next one.
     pub fn session_fault(&self) -> Option<String> {
-        self.look_fault.get().or_else(|| self.record_fault.get())
+        let faults = &self.faults;
+        faults.unfound.get().or_else(|| faults.unrecorded.get())
     }
 
     /// How writing down a session went; the last one counts.
     pub fn note_record(&self, written: &Result<()>) {
-        self.record_fault.note(written);
+        self.faults.unrecorded.note(written);
     }
 
     /// What came from whom.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::faults::Faults;
 use crate::error::Error;
-use crate::fault::Fault;
 
 /// How often FIFOs are looked at that cannot be watched.
 pub(super) const UNWATCHED_LOOK: Duration = Duration::from_millis(10);
@@ -44,13 +44,12 @@ pub(super) struct Poller {
     unwatched: BTreeSet<u64>,
     /// The last wait failed.
     is_blind: bool,
-    /// Why FIFOs are looked at by time.
-    fault: Arc<Fault>,
+    faults: Arc<Faults>,
 }
 
 impl Poller {
     /// Waits for `bell`, too.
-    pub(super) fn new(bell: impl AsFd, fault: Arc<Fault>) -> std::io::Result<Self> {
+    pub(super) fn new(bell: impl AsFd, faults: Arc<Faults>) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = epoll::EventData::new_u64(BELL);
         epoll::add(&epoll, bell, data, epoll::EventFlags::IN)?;
@@ -58,7 +57,7 @@ impl Poller {
             epoll,
             unwatched: BTreeSet::new(),
             is_blind: false,
-            fault,
+            faults,
         })
     }
 
@@ -72,7 +71,8 @@ impl Poller {
             }
             Err(errno) => {
                 self.unwatched.insert(key);
-                self.fault
+                self.faults
+                    .unwatched
                     .note_error(&Error::io("watch", path)(errno.into()));
             }
         }
@@ -118,7 +118,7 @@ impl Poller {
             Err(errno) => {
                 self.is_blind = true;
                 let error = Error::io("wait for", Path::new("FIFOs"))(errno.into());
-                self.fault.note_error(&error);
+                self.faults.unwatched.note_error(&error);
                 return false;
             }
         }
@@ -130,7 +130,7 @@ impl Poller {
 
     fn clear_fault(&self) {
         if self.unwatched.is_empty() && !self.is_blind {
-            self.fault.note(&Ok(()));
+            self.faults.unwatched.note(&Ok(()));
         }
     }
 }

@@ -75,7 +75,7 @@ fn has_session(attached: &HashMap<u64, Attached>, session: &Session) -> bool {
 
 impl Reactor {
     pub(super) fn new(inbox: Arc<Inbox>, earlier: Earlier, shared: Shared) -> io::Result<Self> {
-        let poller = Poller::new(&*inbox, Arc::clone(&shared.watch_fault))?;
+        let poller = Poller::new(&*inbox, Arc::clone(&shared.faults))?;
         Ok(Self {
             inbox,
             poller,
@@ -226,10 +226,11 @@ impl Reactor {
         let now_ns = self.shared.clock.now_ns();
         let looked = self.earlier.look(&self.shared.store, now_ns, is_attached);
         self.shared
-            .look_fault
+            .faults
+            .unfound
             .note(&looked.passing.map_or(Ok(()), Err));
         if let Some(error) = looked.lasting {
-            self.shared.record_fault.note_error(&error);
+            self.shared.faults.unrecorded.note_error(&error);
         }
         for found in looked.found {
             self.take_up(found);
@@ -248,7 +249,7 @@ impl Reactor {
         {
             self.take_up(found);
             if self.earlier.is_done() {
-                self.shared.look_fault.note(&Ok(()));
+                self.shared.faults.unfound.note(&Ok(()));
             }
         }
         Ok(())
@@ -436,7 +437,7 @@ impl Reactor {
             self.attached.insert(key, attached);
         }
         if !is_refused {
-            self.shared.fault.note(&Ok(()));
+            self.shared.faults.dropping.note(&Ok(()));
         }
         let used_bytes = self.shared.budget.used_bytes() as u64;
         self.shared
