@@ -6,6 +6,7 @@ from typing import Final
 
 from logboom import _core
 from logboom.api.answers import Answer, Json, Problem, Request, opened
+from logboom.held import read_held
 from logboom.store import OpenStore, Store
 from logboom.threads import Lane, run_in_core
 
@@ -91,7 +92,7 @@ def _describe(view: _core.StoreView, stream: _core.Stream) -> dict[str, object]:
         "container": None if stream.facts is None else json.loads(stream.facts),
     }
     try:
-        held = stream.held or view.describe(container_id=stream.container_id)
+        held = read_held(view, stream)
     except _core.StorageError as error:
         return {**described, "fault": str(error)}
     # There is none of a container that runs and has printed nothing.

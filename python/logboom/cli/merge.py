@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from logboom._core import Container, Description, Playback, StorageError, StoreView
+from logboom.held import read_held
 
 __all__ = ["Selection", "add", "encode_details", "tails"]
 
@@ -90,5 +91,5 @@ def tails(view: StoreView, containers: Sequence[Container], tail: int) -> dict[s
 def _describe(view: StoreView, container: Container) -> Description | None:
     """What a log holds; of one that cannot be read an entry of the playback says why."""
     with suppress(StorageError):
-        return container.held or view.describe(container_id=container.container_id)
+        return read_held(view, container)
     return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import click
 
 from logboom._core import Container, Description, StorageError, StoreView
+from logboom.held import read_held
 from logboom.telemetry import printable
 
 __all__ = ["Row", "read_row", "warn"]
@@ -46,7 +47,7 @@ class Row:
 def read_row(view: StoreView, container: Container) -> Row:
     """Look at a container's log. One that cannot be read is said on stderr, and keeps none from being shown."""
     try:
-        held = container.held or view.describe(container_id=container.container_id)
+        held = read_held(view, container)
     except StorageError as error:
         warn(container.name, str(error))
         held = None
