@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicI64;
 
 use logboom_core::clock::Clock;
 use logboom_core::disk::SystemDisk;
-use logboom_core::store::{Listed, PackedId, Store, StoreView};
+use logboom_core::store::{Listed, PackedId, Store};
 use logboom_core::stream::GivenOptions;
 use logboom_core::sync_log::SyncWhen;
 use logboom_core::{Core, Settings};
@@ -74,10 +74,6 @@ fn copy(host: &Host, streams: usize) {
     }
 }
 
-fn view(host: &Host) -> StoreView {
-    StoreView::open(&host.data(), Some(host.folder.path().to_owned())).unwrap()
-}
-
 /// Writes the catalogue as a worker does that looks at the clock at this moment.
 fn catalogue_at(host: &Host, now_ns: i64) {
     let store = Store::new(
@@ -88,7 +84,7 @@ fn catalogue_at(host: &Host, now_ns: i64) {
     );
     store.open().unwrap();
     let mut round = store.begin_cataloguing().unwrap();
-    for id in view(host).stream_ids().unwrap() {
+    for id in host.view().stream_ids().unwrap() {
         store
             .catalogue(&mut round, &PackedId::new(&id), now_ns)
             .unwrap();
@@ -111,10 +107,10 @@ fn file_number(path: &Path) -> u64 {
 
 /// Which streams are in the catalogue; and all that is listed is what the files tell.
 fn check(host: &Host) -> Vec<usize> {
-    let with = view(host).list().unwrap();
+    let with = host.view().list().unwrap();
     let (hidden, folder) = (host.data().join("hidden"), host.data().join("catalogue"));
     let _ = fs::rename(&folder, &hidden);
-    let without = view(host).list().unwrap();
+    let without = host.view().list().unwrap();
     let _ = fs::rename(&hidden, &folder);
     assert_eq!(with.len(), without.len());
     for (with, without) in with.iter().zip(&without) {
@@ -125,7 +121,7 @@ fn check(host: &Host) -> Vec<usize> {
         };
         assert_eq!(format!("{known:?}"), format!("{without:?}"));
         if let Some(held) = with.held {
-            let described = view(host).describe(&with.container_id).unwrap();
+            let described = host.view().describe(&with.container_id).unwrap();
             assert_eq!(Some(held), described, "{}", with.container_id);
         }
     }
@@ -140,7 +136,7 @@ fn a_listing_takes_from_the_catalogue_what_the_files_tell() {
     assert!(check(&host).is_empty());
     catalogue(&host);
     assert_eq!(check(&host), [0, 1, 2, OTHER]);
-    let page = view(&host).list_page(&id(0), 2).unwrap();
+    let page = host.view().list_page(&id(0), 2).unwrap();
     let ids: Vec<&str> = page.iter().map(|listed| &*listed.container_id).collect();
     assert_eq!(ids, [id(1), id(2)]);
     assert!(page.iter().all(|listed| listed.held.is_some()));
@@ -253,7 +249,7 @@ fn a_damaged_sheet_says_nothing() {
         damaged[place] ^= 1 << (place % 8);
         fs::write(sheet(&host), &damaged).unwrap();
         assert!(
-            view(&host)
+            host.view()
                 .list()
                 .unwrap()
                 .iter()
@@ -261,7 +257,7 @@ fn a_damaged_sheet_says_nothing() {
         );
         fs::write(sheet(&host), &whole[..place]).unwrap();
         assert!(
-            view(&host)
+            host.view()
                 .list()
                 .unwrap()
                 .iter()
@@ -316,7 +312,7 @@ fn what_has_no_place_in_a_sheet_is_read() {
     }
     host.core = None;
     catalogue(&host);
-    let listed = view(&host).list().unwrap();
+    let listed = host.view().list().unwrap();
     let in_catalogue: Vec<bool> = listed.iter().map(|listed| listed.held.is_some()).collect();
     assert_eq!(in_catalogue, [true, false, false]);
     assert_eq!(listed[2].container_id, "web");
@@ -357,7 +353,7 @@ fn a_worker_writes_the_catalogue_of_a_store_that_needs_one() {
     };
     host.core = Some(Core::open_on(settings, Arc::new(SystemDisk)).unwrap());
     host.wait_until(|_| sheet(&host).exists(), &id(0));
-    let listed = view(&host).list().unwrap();
+    let listed = host.view().list().unwrap();
     assert_eq!(listed.len(), NEEDS_IT);
     assert!(listed.iter().all(|listed| listed.held.is_some()));
 }

@@ -33,7 +33,7 @@ use logboom_core::stream::{CutWhen, Limits, Progress, Query, Reader, Stream, Too
 use logboom_core::sync_log::SyncWhen;
 use memory::MemoryDisk;
 use mortal::MortalDisk;
-use support::{Host, Line, check_each, frame, line, list};
+use support::{Host, check_each, frame, line, lines, list};
 use synced::read_log;
 
 /// Streams of the small store: one of sealed segments, one with all that a stream can have, one that lies in its journal.
@@ -79,12 +79,6 @@ fn load(folder: &Path, at: &Path, files: &mut Files) {
             files.insert(path, fs::read(entry.path()).unwrap());
         }
     }
-}
-
-fn lines(range: Range<i64>) -> Vec<Line> {
-    range
-        .map(|index| line(index, format!("line {index}")))
-        .collect()
 }
 
 /// Makes the store, and kills its worker.

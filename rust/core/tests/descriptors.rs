@@ -19,7 +19,7 @@ use logboom_core::Core;
 use logboom_core::stream::{GivenOptions, Query};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulated::SimulatedDisk;
-use support::{Container, Host, Line, line, wait_until};
+use support::{Container, Host, Line, lines, wait_until};
 
 const FULL: &str = "Too many open files";
 
@@ -68,12 +68,6 @@ impl Worker {
         container.print(lines);
         self.host.core().drain().unwrap();
     }
-}
-
-fn lines(times: std::ops::Range<i64>) -> Vec<Line> {
-    times
-        .map(|time| line(time, format!("line {time}")))
-        .collect()
 }
 
 /// What a reader is shown, with the newline taken off.

@@ -12,7 +12,7 @@ mod support;
 use std::ops::Range;
 use std::sync::Arc;
 
-use logboom_core::stream::{Progress, Query};
+use logboom_core::stream::Progress;
 use mortal::MortalDisk;
 use rustix::io::Errno;
 use support::{Container, Host, Line, line, wait_readable};
@@ -112,11 +112,7 @@ fn a_container_that_ends_while_the_disk_refuses_is_told_what_is_missing_later() 
     let mut host = host_on(&disk);
     let mut container = host.run("web");
     print(&host, &mut container, 0..10);
-    let follows = Query {
-        follow: true,
-        ..Query::default()
-    };
-    let mut follower = host.core().read("web", &follows).unwrap();
+    let mut follower = host.follow("web");
     disk.refuse_with(Errno::NOSPC.raw_os_error());
     print(&host, &mut container, 10..30);
     // It is answered at once, and who follows is at the end.

@@ -586,16 +586,7 @@ fn on_a_full_disk_old_entries_go_before_new_ones_are_dropped() {
     let lines = [line(NOW_NS, "a"), line(NOW_NS, "b")];
     container.print(&lines);
     host.wait_until(|_| !disk.is_full(), "web");
-    let mut follower = host
-        .core()
-        .read(
-            "web",
-            &Query {
-                follow: true,
-                ..Query::default()
-            },
-        )
-        .unwrap();
+    let mut follower = host.follow("web");
     assert_eq!(follow(&mut follower, 2), lines);
     assert_eq!(host.counted("dropped_entries_total"), 0);
     assert_eq!(segments(&host, "old").len(), 1);

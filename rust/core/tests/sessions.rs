@@ -234,16 +234,7 @@ fn a_follower_gets_everything_and_ends_with_its_session() {
     let mut container = host.run("web");
     let lines = many(40_000);
     container.print(&lines[..10]);
-    let mut replay = host
-        .core()
-        .read(
-            "web",
-            &Query {
-                follow: true,
-                ..Query::default()
-            },
-        )
-        .unwrap();
+    let mut replay = host.follow("web");
     let follower = std::thread::spawn(move || {
         let mut frames = Vec::new();
         loop {
@@ -328,11 +319,7 @@ fn a_follower_that_has_all_sends_no_chunk() {
     let mut host = Host::new();
     let mut container = host.run("web");
     container.print(&many(1));
-    let query = Query {
-        follow: true,
-        ..Query::default()
-    };
-    let mut replay = host.core().read("web", &query).unwrap();
+    let mut replay = host.follow("web");
     let (mut reading, writing) = UnixStream::pair().unwrap();
     let first = replay.send_frames(1 << 20, writing.as_fd()).unwrap();
     let second = replay.send_frames(1 << 20, writing.as_fd()).unwrap();

@@ -29,7 +29,7 @@ use logboom_core::stream::{GivenOptions, Progress, Query};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use simulated::Dice;
-use support::{Container, Host, Line, check_each, frame, line, list, wait_until};
+use support::{Container, Host, Line, check_each, frame, line, lines, list, wait_until};
 
 const INTAKE: &str = "logboom-intake";
 const CUTTER: &str = "logboom-cutter";
@@ -58,12 +58,6 @@ fn beneath<T: Send>(act: impl FnOnce(&Kernel) -> T + Send) -> Option<T> {
             None
         }
     }
-}
-
-fn lines(times: std::ops::Range<i64>) -> Vec<Line> {
-    times
-        .map(|time| line(time, format!("line {time}")))
-        .collect()
 }
 
 /// How many rounds the intake makes in a while.

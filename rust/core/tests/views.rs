@@ -19,10 +19,6 @@ use logboom_core::stream::{Description, Limits, Query};
 use logboom_core::sync_log::SyncWhen;
 use support::{Host, Line, line, list, read_to_end};
 
-fn view(host: &Host) -> StoreView {
-    StoreView::open(&host.data(), Some(host.folder.path().to_owned())).unwrap()
-}
-
 fn read(view: &StoreView, id: &str, query: &Query) -> Vec<Line> {
     let snapshot = view.snapshot(id).unwrap().unwrap();
     read_to_end(&mut Replay::new(snapshot.read(query).unwrap()))
@@ -76,7 +72,7 @@ fn what_a_worker_has_in_segments_and_journals_is_seen_and_nothing_is_changed() {
     web.print(&numbered(300, 500));
     // Torn: it counts for nothing yet.
     web.write(&support::frame(&line(1, "torn"))[..9]);
-    let view = view(&host);
+    let view = host.view();
     wait_for(&view, "web", 500);
     host.wait_until(|folder| folder.join("container.json").exists(), "web");
 
@@ -222,7 +218,7 @@ fn nothing_wrong_is_written_down_at_whatever_call_of_a_look_a_file_is_replaced()
         round.add(&disk, &PackedId::new(&ids[0]), i64::MAX).unwrap();
         round.end(&SystemDisk).unwrap();
         store.close();
-        let held = view(&host).list().unwrap()[0].held;
+        let held = host.view().list().unwrap()[0].held;
         if !is_replaced.load(Ordering::Relaxed) {
             assert_eq!(held.unwrap().entry_count, 300);
             break;
@@ -244,7 +240,7 @@ fn nothing_is_missing_at_whatever_call_of_a_look_the_journal_becomes_a_block() {
         host.stop(&mut web);
         let mut web = host.run("web");
         web.print(&numbered(300, 500));
-        wait_for(&view(&host), "web", 500);
+        wait_for(&host.view(), "web", 500);
         let data = host.data();
         let disk = Arc::new(Interrupted {
             calls_left: AtomicI64::new(call + 1),
@@ -275,7 +271,7 @@ fn no_entry_is_missing_or_doubled_while_a_worker_cuts_seals_and_removes() {
         stream_bytes: Some(10_000),
         ..Host::limits()
     };
-    let view = view(&host);
+    let view = host.view();
     let (stored, looks) = (AtomicU64::new(0), AtomicU64::new(0));
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -332,10 +328,10 @@ fn streams_are_listed_with_their_facts_and_whether_they_run() {
     let mut active = host.run("active");
     active.print(&numbered(0, 1));
     let silent = host.run("silent");
-    wait_for(&view(&host), "active", 1);
+    wait_for(&host.view(), "active", 1);
     fs::create_dir(host.data().join("containers/.removed-gone")).unwrap();
 
-    let view = view(&host);
+    let view = host.view();
     assert_eq!(view.stream_ids().unwrap(), ["active", "ended"]);
     let known = |listed: &Listed| (listed.container_id.clone(), listed.is_active);
     let streams = view.list().unwrap();

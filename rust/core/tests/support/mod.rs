@@ -22,6 +22,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use logboom_core::clock::Clock;
 use logboom_core::disk::{Disk, SystemDisk};
 use logboom_core::replay::Replay;
+use logboom_core::store::StoreView;
 use logboom_core::stream::{GivenOptions, Limits, Options, Progress, Query};
 use logboom_core::sync_log::{FILE_BYTES, SyncWhen};
 use logboom_core::{Core, Settings};
@@ -60,6 +62,13 @@ pub fn line(time_ns: i64, text: impl AsRef<[u8]>) -> Line {
         partial: false,
         last: false,
     }
+}
+
+/// Numbered lines, each with its number as its time.
+pub fn lines(times: Range<i64>) -> Vec<Line> {
+    times
+        .map(|time| line(time, format!("line {time}")))
+        .collect()
 }
 
 fn varint(mut value: u64, out: &mut Vec<u8>) {
@@ -310,6 +319,20 @@ impl Host {
 
     pub fn read_all(&self, id: &str) -> Vec<Line> {
         self.read(id, &Query::default())
+    }
+
+    /// A reader that waits for more.
+    pub fn follow(&self, id: &str) -> Replay {
+        let query = Query {
+            follow: true,
+            ..Query::default()
+        };
+        self.core().read(id, &query).unwrap()
+    }
+
+    /// The store as another process sees it.
+    pub fn view(&self) -> StoreView {
+        StoreView::open(&self.data(), Some(self.folder.path().to_owned())).unwrap()
     }
 
     /// Waits until the cutter has made `is_done` true.
