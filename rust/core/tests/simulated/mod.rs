@@ -570,6 +570,17 @@ impl World {
         self.changes.push(change);
     }
 
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let number = self.tree.find(path)?;
+        let (folder, name) = self.tree.split(path)?;
+        self.change(Change::Remove {
+            folder,
+            name,
+            number,
+        });
+        Ok(())
+    }
+
     /// Counts a call; the one that is to fail fails.
     fn call(&mut self, call: Call, path: &Path) -> io::Result<()> {
         let index = self.calls.len();
@@ -689,14 +700,7 @@ impl Disk for SimulatedDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.call(Call::Remove, path)?;
-        let number = world.tree.find(path)?;
-        let (folder, name) = world.tree.split(path)?;
-        world.change(Change::Remove {
-            folder,
-            name,
-            number,
-        });
-        Ok(())
+        world.remove(path)
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
@@ -706,13 +710,7 @@ impl Disk for SimulatedDisk {
         if !world.tree.folders[&number].is_empty() {
             return Err(Errno::NOTEMPTY.into());
         }
-        let (folder, name) = world.tree.split(path)?;
-        world.change(Change::Remove {
-            folder,
-            name,
-            number,
-        });
-        Ok(())
+        world.remove(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
