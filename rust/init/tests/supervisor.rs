@@ -64,6 +64,12 @@ while True:
         connection.sendall(b"%d" % os.getpid())
 "#;
 
+/// The command of the worker that these tests run.
+fn worker_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    ["python3", "-c", WORKER, folder].map(str::to_owned).into()
+}
+
 struct Supervisor {
     child: Child,
     folder: tempfile::TempDir,
@@ -84,15 +90,7 @@ impl Supervisor {
     }
 
     fn with_worker() -> Self {
-        Self::run(|folder| {
-            let folder = folder.to_str().unwrap().to_owned();
-            vec![
-                "python3".to_owned(),
-                "-c".to_owned(),
-                WORKER.to_owned(),
-                folder,
-            ]
-        })
+        Self::run(worker_in)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -171,13 +169,7 @@ fn the_worker_serves_on_a_socket_that_only_its_owner_can_reach() {
 fn a_stale_socket_is_replaced() {
     let supervisor = Supervisor::run(|folder| {
         drop(UnixListener::bind(folder.join("socket")).unwrap());
-        let folder = folder.to_str().unwrap().to_owned();
-        vec![
-            "python3".to_owned(),
-            "-c".to_owned(),
-            WORKER.to_owned(),
-            folder,
-        ]
+        worker_in(folder)
     });
     supervisor.worker();
 }
@@ -318,13 +310,7 @@ fn a_program_that_cannot_start_is_tried_again() {
 fn a_socket_that_cannot_be_bound_is_tried_again() {
     let supervisor = Supervisor::run(|folder| {
         fs::create_dir(folder.join("socket")).unwrap();
-        let folder = folder.to_str().unwrap().to_owned();
-        vec![
-            "python3".to_owned(),
-            "-c".to_owned(),
-            WORKER.to_owned(),
-            folder,
-        ]
+        worker_in(folder)
     });
     eventually("the fault is said", || {
         supervisor.said().contains("cannot remove").then_some(())
