@@ -10,10 +10,12 @@
 )]
 
 mod arbitrary;
+mod kept;
 
 use std::path::Path;
 
-use arbitrary::{Kept, any_entry, cases};
+use arbitrary::{any_entry, cases};
+use kept::Kept;
 use logboom_core::block::{
     BLOCK_PREFIX_BYTES, BLOCK_TARGET_BYTES, Block, BlockBuilder, BlockHeader, Encoder,
     MAX_COLUMN_BYTES, Origin,

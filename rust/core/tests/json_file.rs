@@ -6,9 +6,9 @@
     reason = "a test may panic"
 )]
 
-mod arbitrary;
+mod kept;
 
-use arbitrary::Kept;
+use kept::Kept;
 use logboom_core::json_file::{Converted, convert};
 use logboom_core::wire::{Entry, Item, MAX_ENTRY_BYTES, STDERR, STDOUT, Step, Walk};
 

@@ -13,6 +13,7 @@
 )]
 
 mod arbitrary;
+mod kept;
 mod mortal;
 mod numbers;
 mod support;

@@ -10,8 +10,10 @@
 )]
 
 mod arbitrary;
+mod kept;
 
-use arbitrary::{Kept, any_entry, bytes_field, cases, framed, number_field, varint};
+use arbitrary::{any_entry, bytes_field, cases, framed, number_field, varint};
+use kept::Kept;
 use logboom_core::wire::{
     DAMAGE_WINDOW_BYTES, DecodeError, Item, MAX_ENTRY_BYTES, STDERR, Step, Walk, decode,
     encode_marked_frame, encode_readlogs_frame,

@@ -4,40 +4,14 @@
 //! takes its input twice: as it is, and with the checksums put right, as if a writer had made these bytes.
 
 use logboom_core::block::BLOCK_PREFIX_BYTES;
-use logboom_core::wire::Entry;
 
+pub use kept::Kept;
 pub use memory::MemoryDisk;
 
+#[path = "../../core/tests/kept/mod.rs"]
+mod kept;
 #[path = "../../core/tests/memory/mod.rs"]
 mod memory;
-
-/// An entry that owns its parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// As in `Entry`, and so the others.
-    pub source: Vec<u8>,
-    pub time_ns: i64,
-    pub line: Vec<u8>,
-    pub partial: bool,
-    pub last: bool,
-    pub metadata: Option<Vec<u8>>,
-    pub unknown: Vec<u8>,
-}
-
-impl Kept {
-    #[must_use]
-    pub fn of(entry: &Entry<'_>) -> Self {
-        Self {
-            source: entry.source.to_vec(),
-            time_ns: entry.time_ns,
-            line: entry.line.to_vec(),
-            partial: entry.partial,
-            last: entry.last,
-            metadata: entry.metadata.as_deref().map(<[u8]>::to_vec),
-            unknown: entry.unknown.to_vec(),
-        }
-    }
-}
 
 /// Puts a number into bytes, where there is room for it.
 pub fn put(bytes: &mut [u8], at: usize, value: u32) {

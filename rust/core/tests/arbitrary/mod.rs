@@ -18,6 +18,8 @@ use logboom_core::wire::Entry;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::kept::Kept;
+
 /// How a property is tried: `count` times, or `PROPTEST_CASES` times where that is set.
 pub fn cases(count: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES")
@@ -33,18 +35,6 @@ pub fn cases(count: u32) -> ProptestConfig {
     }
 }
 
-/// An entry that owns its parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    pub source: Vec<u8>,
-    pub time_ns: i64,
-    pub line: Vec<u8>,
-    pub partial: bool,
-    pub last: bool,
-    pub metadata: Option<Vec<u8>>,
-    pub unknown: Vec<u8>,
-}
-
 impl Kept {
     /// A line as dockerd writes nearly all.
     pub fn line(time_ns: i64, line: impl AsRef<[u8]>) -> Self {
@@ -53,18 +43,6 @@ impl Kept {
             time_ns,
             line: line.as_ref().to_vec(),
             ..Self::default()
-        }
-    }
-
-    pub fn of(entry: &Entry<'_>) -> Self {
-        Self {
-            source: entry.source.to_vec(),
-            time_ns: entry.time_ns,
-            line: entry.line.to_vec(),
-            partial: entry.partial,
-            last: entry.last,
-            metadata: entry.metadata.as_deref().map(<[u8]>::to_vec),
-            unknown: entry.unknown.to_vec(),
         }
     }
 
