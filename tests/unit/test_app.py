@@ -46,14 +46,7 @@ async def test_a_store_that_does_not_open_is_told_to_the_log(
     monkeypatch.setattr("logboom.app.OPENING_SECONDS", 0.01)
     caplog.set_level(logging.INFO, "logboom")
     may_open = threading.Event()
-    stop = trio.Event()
-
-    def open_slowly(_: Settings) -> Store:
-        may_open.wait(30)
-        return store
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve, settings, stop, opener=open_slowly))
+    async with run_service(settings, store, may_open=may_open):
         with trio.fail_after(10):
             while f"the store in {settings.data} is not open after" not in caplog.text:
                 await trio.sleep(0.005)
@@ -61,7 +54,6 @@ async def test_a_store_that_does_not_open_is_told_to_the_log(
         with trio.fail_after(10):
             while f"the store in {settings.data} is open" not in caplog.text:
                 await trio.sleep(0.005)
-        stop.set()
 
 
 async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open(
@@ -69,12 +61,6 @@ async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open
 ) -> None:
     """dockerd disables a plugin that does not listen within seconds, however much there is to recover."""
     may_open = threading.Event()
-    stop = trio.Event()
-
-    def open_slowly(_: Settings) -> Store:
-        may_open.wait(30)
-        return store
-
     docker = FakeDocker(socket=Path(settings.socket), root=folder)
     started = trio.Event()
 
@@ -82,12 +68,10 @@ async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open
         await docker.start_container("c1")
         started.set()
 
-    async with trio.open_nursery() as nursery:
-
-        async def run(task_status: trio.TaskStatus[None]) -> None:
-            await serve(settings, stop, opener=open_slowly, task_status=task_status)
-
-        await nursery.start(run)
+    async with (
+        run_service(settings, store, may_open=may_open),
+        trio.open_nursery() as nursery,
+    ):
         await docker.wait_ready()
         assert (await docker.call("/LogDriver.Capabilities")).document["Cap"] == {"ReadLogs": True}
         assert (await docker.call("/MetricsCollector.StartMetrics")).document == {"Err": ""}
@@ -99,7 +83,6 @@ async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open
         with trio.fail_after(10):
             await started.wait()
         assert len(store.sessions) == 1
-        stop.set()
     assert store.is_closed
 
 

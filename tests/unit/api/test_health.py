@@ -8,12 +8,10 @@ import trio
 
 from logboom.api.doors import SOCKET_FILE
 from logboom.api.health import FAULTS, WARNINGS
-from logboom.app import serve
-from logboom.settings import Settings, read_settings
-from logboom.store import Store
+from logboom.settings import read_settings
 from tests.support.api import tcp_client, unix_client
 from tests.support.fake_store import FakeStore
-from tests.support.service import Service
+from tests.support.service import Service, run_service
 
 
 async def test_a_service_that_is_well_is_ready(service: Service) -> None:
@@ -62,36 +60,26 @@ async def test_before_the_store_is_open_it_lives_and_is_not_ready(
     folder: Path, store: FakeStore, unused_port: int
 ) -> None:
     may_open = threading.Event()
-    stop = trio.Event()
-
-    def open_slowly(_: Settings) -> Store:
-        may_open.wait(30)
-        return store
-
     environment = {"LOGBOOM_METRICS_LISTEN": f"127.0.0.1:{unused_port}", "LOGBOOM_LISTEN": "none"}
     given = {"data": str(folder), "socket": str(folder / "s"), "fifo_root": str(folder)}
     settings, faults = read_settings(environment, given)
     store.folder_path = folder
-    async with trio.open_nursery() as nursery:
-
-        async def run(task_status: trio.TaskStatus[None]) -> None:
-            await serve(settings, stop, faults, opener=open_slowly, task_status=task_status)
-
-        await nursery.start(run)
-        async with tcp_client(unused_port) as client:
-            assert (await client.get("/healthz")).status_code == 200
-            answer = await client.get("/readyz")
-            assert answer.status_code == 503
-            assert [fault["name"] for fault in answer.json()["faults"]] == ["starting"]
-            (warning,) = answer.json()["warnings"]
-            assert warning["name"] == "settings"
-            assert "LOGBOOM_LISTEN" in warning["detail"]
-            assert "logboom_ready 0.0" in (await client.get("/metrics")).text
-            may_open.set()
-            with trio.fail_after(10):
-                while (await client.get("/readyz")).status_code != 200:
-                    await trio.sleep(0.001)
-        stop.set()
+    async with (
+        run_service(settings, store, faults, may_open=may_open),
+        tcp_client(unused_port) as client,
+    ):
+        assert (await client.get("/healthz")).status_code == 200
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert [fault["name"] for fault in answer.json()["faults"]] == ["starting"]
+        (warning,) = answer.json()["warnings"]
+        assert warning["name"] == "settings"
+        assert "LOGBOOM_LISTEN" in warning["detail"]
+        assert "logboom_ready 0.0" in (await client.get("/metrics")).text
+        may_open.set()
+        with trio.fail_after(10):
+            while (await client.get("/readyz")).status_code != 200:
+                await trio.sleep(0.001)
 
 
 def test_every_name_is_either_a_fault_or_a_warning() -> None:
