@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def process(
-    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    variables: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[trio.Process]:
     started = await trio.lowlevel.open_process(
         [
@@ -42,6 +45,7 @@ async def process(
         ],
         env=environment(**(variables or {})),
         stderr=subprocess.PIPE,
+        pass_fds=pass_fds,
     )
     try:
         yield started
@@ -85,27 +89,13 @@ async def test_the_first_answer_needs_no_store_and_comes_soon(folder: Path) -> N
         handed_down.bind(str(folder / "s"))
         handed_down.listen()
         os.set_inheritable(handed_down.fileno(), True)
-        started = await trio.lowlevel.open_process(
-            [
-                sys.executable,
-                "-m",
-                "logboom",
-                "serve",
-                "--data",
-                str(folder / "data"),
-                "--fifo-root",
-                str(folder),
-                "--socket",
-                f"fd://{handed_down.fileno()}",
-            ],
-            env=environment(),
-            pass_fds=[handed_down.fileno()],
-        )
-        with trio.fail_after(10):
-            answer = await FakeDocker(folder / "s", folder).call("/LogDriver.Capabilities")
-        assert answer.document["Cap"] == {"ReadLogs": True}
-        started.terminate()
-        assert await started.wait() == 0
+        number = handed_down.fileno()
+        async with process(folder, "--socket", f"fd://{number}", pass_fds=[number]) as service:
+            with trio.fail_after(10):
+                answer = await FakeDocker(folder / "s", folder).call("/LogDriver.Capabilities")
+            assert answer.document["Cap"] == {"ReadLogs": True}
+            service.terminate()
+            assert await service.wait() == 0
         assert (folder / "s").exists()
 
 
