@@ -169,6 +169,13 @@ def container_id(engine: Engine, name: str) -> str:
     return engine.docker_text("inspect", "--format={{.Id}}", name)
 
 
+def remove_containers(engine: Engine) -> None:
+    """Remove all that there are, running or not."""
+    containers = engine.docker_text("ps", "--all", "--quiet").split()
+    if containers:
+        engine.docker("rm", "--force", *containers)
+
+
 def stream_folder(data: Path, engine: Engine, name: str) -> Path:
     """The container's folder in the store whose mount source is ``data``."""
     return data / "logboom/containers" / container_id(engine, name)

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from engines.private import Engine
-from tests.docker.support import DEADLINE_S, POLL_S, worker_pid
+from tests.docker.support import DEADLINE_S, POLL_S, remove_containers, worker_pid
 
 
 def read_only(engine: Engine, data: Path) -> None:
@@ -53,9 +53,7 @@ def broken(
     request.param(bare_engine, data)
     bare_engine.install_plugin(plugin_build, data=data)
     yield bare_engine, BREAKS[request.param]
-    containers = bare_engine.docker_text("ps", "--all", "--quiet").split()
-    if containers:
-        bare_engine.docker("rm", "--force", *containers)
+    remove_containers(bare_engine)
     bare_engine.remove_plugin()
     bare_engine.run_inside(f"umount {data} 2>/dev/null || true; rm -r {data}")
 

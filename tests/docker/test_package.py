@@ -16,6 +16,7 @@ from engines.private import Engine, Version
 from engines.registry import Registry
 from tests.docker.conftest import wait_until
 from tests.docker.packages import REPOSITORY, installed_version, make_version, run_install
+from tests.docker.support import remove_containers
 
 DOWNLOAD_LIMIT_BYTES = 25_000_000
 
@@ -30,9 +31,7 @@ def old_build(plugin_build: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def engine(bare_engine: Engine) -> Iterator[Engine]:
     """An engine without plugins and containers, before and after the test."""
     yield bare_engine
-    containers = bare_engine.docker_text("ps", "--all", "--quiet").split()
-    if containers:
-        bare_engine.docker("rm", "--force", *containers)
+    remove_containers(bare_engine)
     for plugin in plugins(bare_engine):
         bare_engine.docker("plugin", "remove", "--force", plugin.split()[0])
 

@@ -14,7 +14,7 @@ from engines.image import make_image
 from engines.private import Engine, Version
 from tests.crash.numbered import Verdict
 from tests.docker.counters import Counter
-from tests.docker.support import DEADLINE_S, POLL_S, Api, docker, worker_pid
+from tests.docker.support import DEADLINE_S, POLL_S, Api, docker, remove_containers, worker_pid
 from tests.support.file_systems import make_file_system
 
 FREEZE_S = float(os.environ.get("LOGBOOM_TEST_FREEZE_SECONDS", "10"))
@@ -50,8 +50,7 @@ def stalling(engine_version: Version, plugin_build: Path) -> Iterator[tuple[Engi
         engine.run_inside(f"mount -o loop {image} {data}")
         engine.install_plugin(plugin_build, data=data)
         yield engine, data
-        containers = engine.docker_text("ps", "--all", "--quiet").split()
-        engine.docker("rm", "--force", *containers)
+        remove_containers(engine)
         engine.remove_plugin()
         engine.run_inside(f"umount {data}")
 

@@ -23,6 +23,7 @@ from tests.docker.support import (
     docker,
     inspect,
     plugin_folder,
+    remove_containers,
     stored_text,
     worker_pid,
 )
@@ -38,9 +39,7 @@ SETTING = "LOGBOOM_MAX_FILE=7"
 def engine(bare_engine: Engine) -> Iterator[Engine]:
     """An engine without the plugin, which must go at the end as if nothing had happened: without force."""
     yield bare_engine
-    containers = bare_engine.docker_text("ps", "--all", "--quiet").split()
-    if containers:
-        bare_engine.docker("rm", "--force", *containers)
+    remove_containers(bare_engine)
     bare_engine.remove_plugin()
 
 
