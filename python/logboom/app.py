@@ -203,8 +203,8 @@ async def serve(
     task_status.started()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
-        nursery.start_soon(engine_metrics.watch)
         nursery.start_soon(api.run)
+        nursery.start_soon(_watch_engine, api, engine_metrics)
         nursery.start_soon(_tell_slow_opening, place, settings.data)
         # ORDER: before the store is open, which would heed other limits else.
         await run_in_core(Lane.SETTINGS, settings_file.read)
@@ -289,6 +289,7 @@ class _Api:
     """The API, whose modules are read while the store is being opened: neither waits for the other."""
 
     def __init__(self, make: Callable[[], "Doors"]) -> None:
+        self.modules_read = trio.Event()
         self._make = make
         self._doors: Doors | None = None
         self._is_ending = False
@@ -296,6 +297,7 @@ class _Api:
     async def run(self) -> None:
         """Serve. Returns after ``stop_accepting``, when all requests have been answered."""
         doors = await run_in_core(Lane.API, self._make)
+        self.modules_read.set()
         if not self._is_ending:
             self._doors = doors
             await doors.run()
@@ -311,6 +313,13 @@ class _Api:
 
     def cut_connections(self) -> int:
         return 0 if self._doors is None else self._doors.cut_connections()
+
+
+async def _watch_engine(api: _Api, engine_metrics: EngineMetrics) -> None:
+    # ORDER: both read modules of one package late. Two threads that begin in different places of it may wait for one another, and
+    # Python then gives each a half of it.
+    await api.modules_read.wait()
+    await engine_metrics.watch()
 
 
 async def _end_answers(server: Server, api: "_Api", streams: LogStreams) -> None:

@@ -4,24 +4,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from logboom.api.doors import Doors
 from logboom.app import (
     ANSWER_SECONDS,
     CONDITION_SECONDS,
     SETTINGS_SECONDS,
     STOP_SECONDS,
+    _make_doors,
     open_store,
     serve,
     set_limits,
 )
+from logboom.engine_metrics import ENGINE_SOCKET
 from logboom.server import LATE_REQUEST_SECONDS
 from logboom.settings import Settings, read_settings
 from logboom.settings_file import FILE_NAME
 from logboom.store import Store
 from tests.format.host import wait_until
+from tests.support.api import http_answer, serving_metrics
 from tests.support.fake_docker import Entry, FakeDocker, PluginError, container_info
 from tests.support.fake_store import FakeStore
 from tests.support.service import Service, run_service
@@ -84,6 +89,38 @@ async def test_the_service_listens_and_says_what_it_can_before_the_store_is_open
             await started.wait()
         assert len(store.sessions) == 1
     assert store.is_closed
+
+
+async def test_an_engine_that_has_metrics_at_once_does_not_meet_the_modules_of_the_api(
+    settings: Settings, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads read the package that both need, each was given a half of it, and the worker ended."""
+    order: list[str] = []
+
+    def make_slowly(*arguments: Any) -> Doors:
+        order.append("begin")
+        # The other one would come meanwhile.
+        threading.Event().wait(0.1)
+        order.append("end")
+        return _make_doors(*arguments)
+
+    def find_fault(_: bytes) -> None:
+        order.append("engine")
+
+    monkeypatch.setattr("logboom.app._make_doors", make_slowly)
+    monkeypatch.setattr("logboom.engine_metrics._find_fault", find_fault)
+    engine_socket = Path(settings.fifo_root + ENGINE_SOCKET)
+    engine_socket.parent.mkdir(parents=True)
+    async with (
+        serving_metrics(engine_socket, lambda: http_answer(b"")),
+        run_service(settings, store),
+    ):
+        docker = FakeDocker(socket=Path(settings.socket), root=Path(settings.fifo_root))
+        await docker.call("/MetricsCollector.StartMetrics")
+        with trio.fail_after(10):
+            while len(order) < 3:
+                await trio.sleep(0.001)
+    assert order == ["begin", "end", "engine"]
 
 
 def test_limits_over_all_streams_reach_the_core(folder: Path) -> None:
