@@ -14,7 +14,7 @@ from logboom.asgi import BODY_LIMIT_BYTES, BODY_TIME_LIMIT_S
 from logboom.engine_metrics import FETCH_SECONDS, TEXT_LIMIT_BYTES, EngineMetrics
 from logboom.measures import Measures
 from logboom.options import DOCKERD_OPTIONS, OPTIONS, UNKNOWN_LIMIT
-from logboom.options.attributes import SEARCH_LIMIT
+from logboom.options.attributes import PATTERN_LIMIT, SEARCH_LIMIT
 from logboom.options.tag import METHODS, NUMBER_LIMIT, TAG_LIMIT, TEMPLATE_LIMIT
 from logboom.plugin.documents import CONTAINER_ID_LIMIT, FILE_LIMIT_BYTES
 from logboom.plugin.facts import FACTS_LIMIT_BYTES
@@ -130,6 +130,7 @@ def test_limits_are_those_in_the_code() -> None:
     assert f"not sent a head | {IDLE_CONNECTION_LIMIT} |" in limits
     assert f"| connections | {CONNECTION_LIMIT} |" in limits
     assert f"| {SEARCH_LIMIT} characters |" in limits
+    assert f"length of a pattern | {PATTERN_LIMIT} characters |" in limits
     assert f"| {UNKNOWN_LIMIT} |" in limits
     assert f"| {CONTAINER_ID_LIMIT} characters" in limits
     assert f"| {FILE_LIMIT_BYTES} bytes" in limits

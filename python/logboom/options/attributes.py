@@ -11,7 +11,17 @@ from typing import Final
 from logboom import _core
 from logboom.errors import ValueSyntaxError
 
-__all__ = ["SEARCH_LIMIT", "AttributeChoice", "parse_key_list", "parse_key_pattern"]
+__all__ = [
+    "PATTERN_LIMIT",
+    "SEARCH_LIMIT",
+    "AttributeChoice",
+    "parse_key_list",
+    "parse_key_pattern",
+]
+
+PATTERN_LIMIT: Final = 4096
+"""Characters in a pattern, as in a template for a tag. The limit on what it compiles to is met only when all of it has been read, and a request has room
+for one of megabytes, which takes seconds, with the interpreter held."""
 
 SEARCH_LIMIT: Final = 64 * 1024
 """Characters of keys through which a pattern is looked for, all labels or all variables together. A pattern can take long over each, and
@@ -50,10 +60,14 @@ def parse_key_pattern(text: str) -> _core.Pattern | None:
     """A regular expression over keys; none when it is empty.
 
     Raises:
-        ValueSyntaxError: it cannot be compiled.
+        ValueSyntaxError: it is over ``PATTERN_LIMIT``, or cannot be compiled.
     """
     if not text:
         return None
+    if len(text) > PATTERN_LIMIT:
+        raise ValueSyntaxError(
+            f"the pattern has {len(text)} characters; the limit is {PATTERN_LIMIT}"
+        )
     try:
         return _core.Pattern(text)
     except _core.InvalidArgumentError as error:

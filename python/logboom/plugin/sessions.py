@@ -34,7 +34,8 @@ class Sessions:
             logboom._core.LogboomError: the core refuses, for instance since the FIFO is read already.
         """
         info = request.info
-        options, mistakes = parse_options(info.log_opts)
+        # A container's patterns, or a hundred thousand labels, may take a while: not the loop's.
+        options, mistakes = await run_in_core(Lane.SESSIONS, parse_options, info.log_opts)
         store = await self._open_store.wait()
         if mistakes:
             # dockerd starts a session to read the log of a stopped container, too: refusing it would hide the log.
@@ -46,7 +47,6 @@ class Sessions:
                     info.container_id,
                     mistake,
                 )
-        # A container's own pattern, or a hundred thousand labels, may take a while: not the loop's.
         facts = await run_in_core(Lane.SESSIONS, encode_facts, info, options)
         await run_in_core(
             Lane.SESSIONS,

@@ -3,7 +3,12 @@ import time
 import pytest
 
 from logboom.options import parse_options
-from logboom.options.attributes import SEARCH_LIMIT, AttributeChoice, parse_key_pattern
+from logboom.options.attributes import (
+    PATTERN_LIMIT,
+    SEARCH_LIMIT,
+    AttributeChoice,
+    parse_key_pattern,
+)
 
 LABELS = {"team": "river", "app.name": "boom", "app.tier": "front", "SHARED": "label"}
 ENVIRONMENT = [
@@ -54,6 +59,15 @@ def test_a_variable_wins_over_a_label_of_the_same_name() -> None:
         "SHARED": "variable",
         "team": "river",
     }
+
+
+def test_a_pattern_of_the_greatest_length_is_taken_and_a_longer_one_is_a_mistake() -> None:
+    """One of 8 MiB was compiled for seconds, and the sentence on what was wrong with it repeated it twice."""
+    longest = "(?x)team".ljust(PATTERN_LIMIT)
+    assert chosen({"labels-regex": longest}) == {"team": "river"}
+    assert parse_options({"env-regex": f"{longest} "})[1] == [
+        f"log-opt env-regex: the pattern has {PATTERN_LIMIT + 1} characters; the limit is {PATTERN_LIMIT}"
+    ]
 
 
 def test_as_many_keys_as_are_searched_are_chosen_and_no_more() -> None:

@@ -1,6 +1,7 @@
 import json
 import logging
 import threading
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 from logboom import _core
 from logboom.asgi import BODY_LIMIT_BYTES
 from logboom.errors import RequestError
-from logboom.plugin import rpc
+from logboom.plugin import rpc, sessions
 from tests.support.fake_docker import Entry, FakeDocker, HttpConnection, container_info
 from tests.support.fake_store import FakeStore
 
@@ -169,23 +170,35 @@ async def test_a_body_at_the_limit_is_taken_and_beyond_it_refused(
     assert str(BODY_LIMIT_BYTES) in answer.error
 
 
-@pytest.mark.parametrize("name", ["start_logging", "stop_logging", "read_logs"])
-async def test_a_body_that_takes_long_to_read_keeps_no_other_call_waiting(
-    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize(
+    ("module", "function", "call"),
+    [
+        (rpc, "parse_start_logging", "StartLogging"),
+        (rpc, "parse_stop_logging", "StopLogging"),
+        (rpc, "parse_read_logs", "ReadLogs"),
+        (sessions, "parse_options", "StartLogging"),
+    ],
+)
+async def test_what_takes_long_to_read_keeps_no_other_call_waiting(
+    docker: FakeDocker,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    function: str,
+    call: str,
 ) -> None:
-    """One of the largest size was read on the event loop, and a loop that hangs for 10 s is ended by the watchdog."""
+    """A body of the largest size was read on the event loop, and a loop that hangs for 10 s is ended by the watchdog."""
     begun, other_is_answered = threading.Event(), threading.Event()
 
-    def read(_body: bytes) -> NoReturn:
+    def read(_given: object) -> NoReturn:
         begun.set()
         waited = other_is_answered.wait(timeout=10)
         raise RequestError(400, "it was slow" if waited else "nobody was answered meanwhile")
 
     async def call_slowly() -> None:
-        call = name.title().replace("_", "")
-        assert "it was slow" in (await docker.call(f"/LogDriver.{call}", {"File": "/f"})).error
+        document = {"File": "/f", "Info": container_info("c1")}
+        assert "it was slow" in (await docker.call(f"/LogDriver.{call}", document)).error
 
-    monkeypatch.setattr(rpc, f"parse_{name}", read)
+    monkeypatch.setattr(module, function, read)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(call_slowly)
         await trio.to_thread.run_sync(begun.wait)
