@@ -1,5 +1,6 @@
 """The service as a process of its own, with the real core."""
 
+import logging
 import os
 import resource
 import signal
@@ -8,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trio
 
-from logboom import _core, cli
+from logboom import _core, app, cli
 from logboom.cli import serve
+from logboom.settings import Settings
 from tests.support.fake_docker import FakeDocker
 
 
@@ -139,6 +143,24 @@ async def test_a_socket_that_cannot_be_used_is_said_in_one_line(folder: Path) ->
             await output(service)
             == f"error cannot listen on {folder / 's'}: there is something else than a socket\n"
         )
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log had only "Exceptions from Trio nursery (1 sub-exception)"."""
+
+    def fail(_settings: Settings) -> NoReturn:
+        raise _core.StorageError("cannot make an eventfd: Too many open files")
+
+    monkeypatch.setattr(app, "run", partial(app.run, opener=fail))
+    # What a process does to itself, and tests share one.
+    monkeypatch.setattr(app, "_raise_file_limit", lambda: None)
+    monkeypatch.setattr(serve, "start_log", lambda _level: None)
+    arguments = ["serve", "--data", str(folder / "data"), "--socket", str(folder / "s")]
+    assert cli.main(arguments) == serve.FAILED
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["cannot make an eventfd: Too many open files"]
 
 
 def test_the_version_is_the_cores(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from typing import Final
 
 import click
@@ -55,7 +56,16 @@ def serve(data: str | None, socket: str | None, fifo_root: str | None) -> int:
     try:
         app.run(settings, faults)
     except* (SettingError, _core.LogboomError) as group:
-        for error in group.exceptions:
+        for error in _leaves(group):
             _log.error("%s", error)
         code = FAILED
     return code
+
+
+def _leaves(group: BaseExceptionGroup) -> Iterator[BaseException]:
+    """The errors themselves: each nursery that they came through is a group around them."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
