@@ -80,13 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except ClosedPipeError:
         return 0
-    except InvalidArgumentError as error:
-        return _fail(str(error).partition(": ")[2] or str(error))
-    except LogboomError as error:
-        return _fail(str(error))
+    except (LogboomError, OSError) as error:
+        click.echo(f"Error: {_describe(error)}", err=True)
+        return FAILED
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> int:
-    click.echo(f"Error: {message}", err=True)
-    return FAILED
+def _describe(error: LogboomError | OSError) -> str:
+    match error:
+        case InvalidArgumentError():
+            return str(error).partition(": ")[2] or str(error)
+        # What was written, for one, did not go where stdout goes: to a file on a full disk.
+        case OSError(filename=str() as name, strerror=str() as reason):
+            return f"{name}: {reason}"
+        case OSError(strerror=str() as reason):
+            return reason
+    return str(error)

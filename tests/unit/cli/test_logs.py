@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from logboom.cli import FAILED
 from tests.format.frames import encode_metadata
 from tests.support.written_store import SECOND_NS, START_NS, WrittenStore, entry
 from tests.unit.cli.conftest import Run, environment
@@ -223,6 +224,23 @@ def test_a_closed_pipe_is_no_error(written: WrittenStore) -> None:
     )
     assert done.stdout.split() == [b"x" * 1000, b"0"]
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "command", ["ls", "logs web", "export web", "stats", "doctor --engine /dev/null", "verify"]
+)
+def test_a_full_disk_behind_stdout_is_said_in_one_line(written: WrittenStore, command: str) -> None:
+    """It was told by a traceback."""
+    written.run(WEB, "web", [entry(0, "one")])
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "logboom", *command.split()],
+            env=environment(written, {}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (FAILED, b"Error: No space left on device\n")
 
 
 @contextmanager
