@@ -157,15 +157,12 @@ def bind_unix(path: str, group_id: int | None = None) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _unlink_stale(path)
-        # Whoever can connect can read all logs: root alone, from the first moment.
-        previous_mask = os.umask(0o177)
-        try:
-            listening.bind(path)
-        finally:
-            os.umask(previous_mask)
+        listening.bind(path)
+        # ORDER: before it listens, until when nobody can connect: whoever can, can read all logs. The umask would do it as well, but all threads
+        # share that, and the core makes folders meanwhile.
         if group_id is not None:
             os.chown(path, -1, group_id)
-            Path(path).chmod(0o660)
+        Path(path).chmod(0o600 if group_id is None else 0o660)
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()

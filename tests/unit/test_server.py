@@ -353,6 +353,20 @@ async def test_only_root_may_connect_and_the_path_goes_with_the_server(folder: P
     assert not path.exists()
 
 
+def test_binding_leaves_the_umask_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All threads have it in common: a container's folder, made meanwhile, had the mode 0600."""
+    masks: list[int] = []
+    before = os.umask(0)
+    try:
+        monkeypatch.setattr(os, "umask", masks.append)
+        server.bind_unix(str(folder / "s")).close()
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert stat.S_IMODE((folder / "s").stat().st_mode) == 0o600
+    assert masks == []
+
+
 async def test_a_stale_socket_is_replaced(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(folder / "s"))
