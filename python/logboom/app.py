@@ -207,7 +207,7 @@ async def serve(
         nursery.start_soon(_watch_engine, api, engine_metrics)
         nursery.start_soon(_tell_slow_opening, place, settings.data)
         # ORDER: before the store is open, which would heed other limits else.
-        await run_in_core(Lane.SETTINGS, settings_file.read)
+        await run_in_core(Lane.UPKEEP, settings_file.read)
         _tell(settings_file, settings)
         store = await run_in_core(Lane.STORE, opener, settings_file.settings)
         try:
@@ -248,7 +248,7 @@ async def _follow_settings(stop: trio.Event, settings_file: SettingsFile, store:
     """Heed the settings file whenever it changes, until ``stop``."""
     while not stop.is_set():
         before = settings_file.settings
-        if await run_in_core(Lane.SETTINGS, settings_file.look):
+        if await run_in_core(Lane.UPKEEP, settings_file.look):
             _tell(settings_file, before)
             if settings_file.settings != before:
                 set_limits(store, settings_file.settings)
@@ -262,7 +262,7 @@ async def _give_back_memory(stop: trio.Event) -> None:
             await stop.wait()
             return
         # It holds up nobody but who allocates memory at that moment.
-        await run_in_core(Lane.SETTINGS, give_back)
+        await run_in_core(Lane.UPKEEP, give_back)
 
 
 def _tell(settings_file: SettingsFile, before: Settings) -> None:

@@ -121,7 +121,7 @@ class EngineMetrics:
         except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
             raise EngineMetricsError(f"asking dockerd for its metrics: {error}") from None
         # One bad line, and Prometheus would refuse all that stands beside it.
-        fault = await run_in_core(Lane.API, _find_fault, text)
+        fault = await run_in_core(Lane.ENGINE_METRICS, _find_fault, text)
         if fault is not None:
             raise EngineMetricsError(f"dockerd's text cannot be passed on: {fault}")
         return text

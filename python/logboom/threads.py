@@ -5,7 +5,7 @@ be many; they can fill their lane, but never take a thread from a container that
 """
 
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, unique
 from functools import partial
 from typing import TypeVar
 
@@ -17,8 +17,9 @@ __all__ = ["Lane", "run_in_core"]
 _Result = TypeVar("_Result")
 
 
+@unique
 class Lane(Enum):
-    """What a call is for; the value is how many of its kind run at once."""
+    """What a call is for; the value is how many of its kind run at once. No two are the same, for an enumeration has one member for each value."""
 
     STORE = 2
     """Opening and closing the store: once each, and the one may wait for nothing that the other holds."""
@@ -27,15 +28,21 @@ class Lane(Enum):
     """Starting and stopping sessions. dockerd does it for all containers at once when it starts; beyond this
     number they only wait for one another's file operations."""
 
-    SETTINGS = 1
-    """Looking whether the settings file has changed. The disk may stall under it."""
-
-    API = 4
-    """What the API does beside reading: binding its sockets, reading its token. A data folder that hangs holds these alone."""
+    UPKEEP = 1
+    """What the service does for itself: looking whether the settings file has changed, giving memory back."""
 
     READS = 16
-    """Opening readers and fetching from them. Two cores are busy with fewer; the rest is for calls that wait for the
+    """Opening readers for dockerd and fetching from them. Two cores are busy with fewer; the rest is for calls that wait for the
     disk."""
+
+    API_READS = 8
+    """The same for the API, and listing streams: its clients take no thread from ``docker logs``."""
+
+    API = 4
+    """What else the API does on the disk: binding its sockets, reading its token, removing streams."""
+
+    ENGINE_METRICS = 3
+    """Looking through the engine's metrics. No disk is in this, so a scrape is answered while one hangs."""
 
 
 _limiters: trio.lowlevel.RunVar[dict[Lane, trio.CapacityLimiter]] = trio.lowlevel.RunVar(

@@ -38,7 +38,7 @@ RETRY_SECONDS: Final = 30
 """How often a door is tried that cannot be opened: a disk is mended, an address becomes free."""
 
 CONNECTIONS_LIMIT: Final = 64
-"""Connections at once through one door. Each may cost a thread of the lane ``READS`` and a megabyte."""
+"""Connections at once through one door. Each may cost a megabyte."""
 
 REQUEST_TIME_LIMIT_S: Final = 10
 """How long a connection may stay without a complete head of a request."""

@@ -75,7 +75,7 @@ class Entries:
         query = _parse(request)
         store = opened(self._open_store)
         try:
-            reader = await run_in_core(Lane.READS, _open, store, query)
+            reader = await run_in_core(Lane.API_READS, _open, store, query)
         except _core.InvalidArgumentError as error:
             raise Problem("bad-parameter", str(error)) from None
         except _core.StorageError as error:
@@ -104,7 +104,7 @@ class Entries:
         finally:
             self._follower_count -= query.follow
             with trio.CancelScope(shield=True):
-                await run_in_core(Lane.READS, reader.close)
+                await run_in_core(Lane.API_READS, reader.close)
         if is_sent:
             # ORDER: when the watching is over, to which the end of an answer looks like a disconnect.
             await send_end(send)
@@ -112,7 +112,7 @@ class Entries:
     async def _send_all(self, query: _Query, reader: Reader, send: Send) -> None:
         try:
             while True:
-                lines = await run_in_core(Lane.READS, reader.next_json, CHUNK_BYTES)
+                lines = await run_in_core(Lane.API_READS, reader.next_json, CHUNK_BYTES)
                 if lines is None:
                     return
                 if lines:

@@ -41,7 +41,7 @@ class Streams:
         limit = _parse_limit(parameters.get("limit"))
         store = opened(self._open_store)
         after = parameters.get("after", "")
-        return Json(await run_in_core(Lane.READS, _list, store, after, limit))
+        return Json(await run_in_core(Lane.API_READS, _list, store, after, limit))
 
     async def remove(self, request: Request) -> Answer:
         """Remove one, unless its container runs or its log is being read by the engine."""

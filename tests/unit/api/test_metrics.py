@@ -1,6 +1,7 @@
 """``/metrics``: ours, the engine's, and both, read by a real parser."""
 
 import math
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from logboom import _core
 from logboom.api.doors import SOCKET_FILE
 from logboom.api.families import OTHERS
 from logboom.engine_metrics import ENGINE_SOCKET
+from logboom.threads import Lane, run_in_core
 from tests.support.api import http_answer, serving_metrics, unix_client
 from tests.support.fake_docker import Entry, FakeDocker
 from tests.support.fake_store import STATISTICS, FakeStore
@@ -119,6 +121,23 @@ async def test_a_dockerd_that_does_not_answer_costs_less_than_a_second(
         seconds = trio.current_time() - begun
     assert values(families["logboom_engine_up"]) == {("",): 0}
     assert seconds < 1, "the machine may have been busy"
+
+
+async def test_a_disk_that_hangs_under_the_api_keeps_no_scrape_waiting(
+    client: httpx.AsyncClient, engine_socket: Path
+) -> None:
+    """The engine's text was looked through by the threads that remove streams."""
+    pipe_out, pipe_in = os.pipe()
+    async with serving_metrics(engine_socket, lambda: http_answer(ENGINE)):
+        async with trio.open_nursery() as nursery:
+            for _ in range(Lane.API.value):
+                nursery.start_soon(run_in_core, Lane.API, os.read, pipe_out, 1)
+            with trio.move_on_after(10) as waiting:
+                assert "go_goroutines" in await scrape(client)
+            os.write(pipe_in, b"x" * Lane.API.value)
+        assert not waiting.cancelled_caught
+    os.close(pipe_in)
+    os.close(pipe_out)
 
 
 async def test_an_unknown_part_is_refused(client: httpx.AsyncClient) -> None:

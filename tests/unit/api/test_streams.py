@@ -1,20 +1,23 @@
 """Streams and their entries, over the real core."""
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 import trio
 
+from logboom import _core
 from logboom.api import streams as streams_module
 from logboom.api.doors import SOCKET_FILE
 from logboom.api.entries import FOLLOWERS_LIMIT, TAIL_LIMIT
 from logboom.api.streams import PAGE_LIMIT
 from logboom.app import open_store
 from logboom.settings import read_settings
+from logboom.threads import Lane
 from tests.support.api import unix_client
 from tests.support.fake_docker import Entry, FakeContainer, FakeDocker, HttpConnection, encode_frame
 from tests.support.service import Service, run_service
@@ -293,4 +296,42 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting(
             found = await container.logs(tail=1)
             assert found[0].line == b"more %d\n" % number
         assert len(await get_lines(client, "c1/entries?tail=1")) == 1
+    await container.stop()
+
+
+@pytest.mark.parametrize(
+    ("function", "path"),
+    [
+        ("logboom.api.streams._list", "/api/v1/streams"),
+        ("logboom.api.entries._open", "/api/v1/streams/c1/entries"),
+    ],
+)
+async def test_readings_of_the_api_that_hang_take_no_thread_from_dockerd(
+    client: httpx.AsyncClient,
+    docker: FakeDocker,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    path: str,
+) -> None:
+    """They shared the threads of ``docker logs``, of which a client that asks often enough can take all."""
+    container = await docker.start_container("c1")
+    await log(container, entries(1))
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hang(*_arguments: object) -> NoReturn:
+        begun.release()
+        go_on.wait()
+        raise _core.ClosedError("the test is over")
+
+    monkeypatch.setattr(function, hang)
+    async with trio.open_nursery() as nursery:
+        for _ in range(Lane.READS.value + Lane.API_READS.value):
+            nursery.start_soon(client.get, path)
+        for _ in range(Lane.API_READS.value):
+            await trio.to_thread.run_sync(begun.acquire)
+        with trio.fail_after(10):
+            try:
+                assert len(await container.logs()) == 1
+            finally:
+                go_on.set()
     await container.stop()
