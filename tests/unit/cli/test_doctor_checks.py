@@ -331,7 +331,7 @@ def test_where_nothing_is_known_nothing_is_passed() -> None:
         now_ns=NOW_NS,
         answers=Answers("logboom", unknown, unknown, unknown, unknown),
         worker=unknown,
-        settings=unknown,
+        settings=read_settings({}, {})[0],
         disk=unknown,
         fifos=unknown,
         pipes=unknown,

@@ -334,7 +334,7 @@ def _check_stale_fifos(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_disk_space(facts: Facts) -> Iterator[Finding]:
-    disk, settings = _known(facts.disk), _known(facts.settings)
+    disk, settings = _known(facts.disk), facts.settings
     least = settings.min_free_bytes
     if least is not None and disk.free_bytes < least:
         yield Finding(
@@ -345,7 +345,7 @@ def _check_disk_space(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_budget(facts: Facts) -> Iterator[Finding]:
-    disk, settings = _known(facts.disk), _known(facts.settings)
+    disk, settings = _known(facts.disk), facts.settings
     if settings.max_bytes is None:
         return
     held = int(_known(facts.worker).metrics.get("logboom_store_bytes", 0))
@@ -385,7 +385,7 @@ def _check_file_system(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_pipe_limits(facts: Facts) -> Iterator[Finding]:
-    pipes, settings, worker = _known(facts.pipes), _known(facts.settings), _known(facts.worker)
+    pipes, settings, worker = _known(facts.pipes), facts.settings, _known(facts.worker)
     if pipes.max_bytes < GROWN_PIPE_BYTES:
         yield Finding(
             f"fs.pipe-max-size is {pipes.max_bytes}",

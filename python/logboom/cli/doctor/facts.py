@@ -13,7 +13,6 @@ from logboom._core import InvalidArgumentError, LogboomError, StoreView
 from logboom.cli.doctor.engine import Answers, Unknown
 from logboom.cli.plugin import Plugin
 from logboom.cli.worker import WorkerGoneError, ask
-from logboom.errors import ValueSyntaxError
 from logboom.settings import Settings, read_settings
 from logboom.settings_file import SettingsFile
 
@@ -87,7 +86,7 @@ class Facts:
     now_ns: int
     answers: Answers
     worker: Worker | Unknown
-    settings: Settings | Unknown
+    settings: Settings
     disk: Disk | Unknown
     fifos: Sequence[Fifo] | Unknown
     pipes: PipeLimits | Unknown
@@ -176,15 +175,12 @@ def _conditions(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(each["name"], each["detail"]) for each in told]
 
 
-def _settings(answers: Answers, data: str) -> Settings | Unknown:
-    """Those in force; mistakes among them the worker tells."""
+def _settings(answers: Answers, data: str) -> Settings:
+    """Those in force; mistakes among them, and a file that cannot be read, the worker tells."""
     variables = answers.plugin.variables if isinstance(answers.plugin, Plugin) else os.environ
     settings, _ = read_settings(variables, {"data": data})
     file = SettingsFile(settings)
-    try:
-        file.read()
-    except (OSError, ValueSyntaxError) as error:
-        return Unknown(f"{file.path}: {error}")
+    file.read()
     return file.settings
 
 
