@@ -7,9 +7,9 @@ from typing import Final
 
 import click
 
-from logboom._core import StoreView
+from logboom._core import StorageError, StoreView
 from logboom.cli.output import show, show_bytes, show_time, table
-from logboom.cli.rows import Row, read_row
+from logboom.cli.rows import Row, read_row, warn
 from logboom.cli.store import data_option, open_view
 from logboom.cli.times import read_moment
 
@@ -71,15 +71,20 @@ def stats(since: int, utc: bool, as_json: bool, data: str | None) -> None:
 
 
 def _activity(view: StoreView, row: Row, since_ns: int, span_ns: int) -> list[int]:
-    """Bytes of text in each span; nothing is read where all is older."""
+    """Bytes of text in each span; nothing is read where all is older. A log that cannot be read is said on stderr, and keeps none from being drawn."""
     if row.last_ns is None or row.last_ns < since_ns:
         return [0] * SPAN_COUNT
-    return view.activity(
-        container_ids=[row.container.container_id],
-        from_ns=since_ns,
-        span_ns=span_ns,
-        span_count=SPAN_COUNT,
-    )
+    try:
+        return view.activity(
+            container_ids=[row.container.container_id],
+            from_ns=since_ns,
+            span_ns=span_ns,
+            span_count=SPAN_COUNT,
+        )
+    except StorageError as error:
+        # What the catalogue tells of it needs none of its files.
+        warn(row.container.name, str(error))
+        return [0] * SPAN_COUNT
 
 
 def _ratio(text_bytes: int, stored_bytes: int) -> str:

@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from logboom import cli
+from logboom._core import Container, StorageError, StoreView
 from tests.support.written_store import SECOND_NS, WrittenStore, entry
 from tests.unit.cli.conftest import Run
 
@@ -52,3 +55,30 @@ def test_what_is_older_is_not_drawn(run: Run, written: WrittenStore) -> None:
     written.stop(DATABASE)
     assert json.loads(run("stats", "--since", "1s", "--json").stdout)["spans_bytes"] == [0] * 48
     assert b"0B from" in run("stats", "--since", "1s").stdout
+
+
+class DamagedOnOpening:
+    """A view that tells what logs hold without opening them, as by the catalogue, and cannot open one."""
+
+    def __init__(self, view: StoreView) -> None:
+        self._view = view
+
+    def containers(self) -> Sequence[Container]:
+        return self._view.containers()
+
+    def describe(self, *, container_id: str) -> object:
+        return self._view.describe(container_id=container_id)
+
+    def activity(self, *, container_ids: list[str], **wanted: int) -> list[int]:
+        if container_ids == [WEB]:
+            raise StorageError("block 3 is damaged")
+        return self._view.activity(container_ids=container_ids, **wanted)
+
+
+def test_a_log_that_cannot_be_read_keeps_none_from_being_drawn(
+    written: WrittenStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = DamagedOnOpening(StoreView.open(data=str(written.data), fifo_root=str(written.root)))
+    monkeypatch.setattr("logboom.cli.stats.open_view", lambda _data: view)
+    assert cli.main(["stats", "--since", "1h"]) == 0
+    assert capsys.readouterr().err == "Warning: web cannot be read: block 3 is damaged\n"
