@@ -15,6 +15,7 @@ from logboom.cli.merge import Selection, add, tails
 from logboom.cli.output import STDERR, STDOUT, Prefixes, has_colour, write_all
 from logboom.cli.store import data_option, open_view
 from logboom.cli.times import read_moment
+from logboom.until import seconds_to_wait
 
 __all__ = ["logs"]
 
@@ -159,14 +160,21 @@ class Shown:
     def follow(self) -> None:
         """Write what comes, of new containers too."""
         looked_at = time.monotonic()
-        until_ns = self._selection.until_ns
-        while until_ns is None or (time.time_ns() <= until_ns and not self._playback.is_over()):
+        while not self._is_over():
             time.sleep(POLL_S)
             if time.monotonic() - looked_at >= NEW_CONTAINERS_S:
                 looked_at = time.monotonic()
                 self._take_in_new()
             self._playback.look_again()
             self.write()
+
+    def _is_over(self) -> bool:
+        """Whether nothing more will come before ``--until``. As long as there is no container the clock alone tells."""
+        until_ns = self._selection.until_ns
+        if until_ns is None:
+            return False
+        is_past = seconds_to_wait(until_ns, time.time_ns()) <= 0
+        return is_past or (bool(self._known) and self._playback.is_over())
 
     def _list(self) -> list[Container]:
         # ORDER: the time first, so that what comes while the folder is listed is seen the next time.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from logboom import cli
 from logboom.cli import FAILED
 from tests.format.frames import encode_metadata
 from tests.support.written_store import SECOND_NS, START_NS, WrittenStore, entry
@@ -306,3 +307,65 @@ def test_a_follower_ends_at_until(written: WrittenStore, folder: Path) -> None:
         written.print(WEB, [entry(80 * 365 * 86_400, "too late")])
         assert started.wait(20) == 0
         wait_for(b"one\n")
+
+
+class Clock:
+    """In place of ``time``: it goes on only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def time_ns(self) -> int:
+        return self.now_ns
+
+    def monotonic(self) -> float:
+        return self.now_ns / SECOND_NS
+
+    def sleep(self, seconds: float) -> None:
+        self.on_sleep()
+        self.now_ns += int(seconds * SECOND_NS)
+
+
+@pytest.fixture
+def clock(written: WrittenStore, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("logboom.cli.logs.time", clock)
+    monkeypatch.setenv("LOGBOOM_DATA", str(written.data))
+    monkeypatch.setenv("LOGBOOM_FIFO_ROOT", str(written.root))
+    return clock
+
+
+UNTIL_NS = START_NS + 3 * SECOND_NS
+UNTIL = str(UNTIL_NS // SECOND_NS)
+
+
+def test_a_follower_with_until_waits_for_the_first_container(
+    written: WrittenStore, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It ended at once, for all of no logs had come to their end."""
+
+    def begin() -> None:
+        clock.on_sleep = lambda: None
+        written.run(WEB, "web-1", [entry(1, "one")])
+
+    clock.on_sleep = begin
+    assert cli.main(["logs", "-f", "--until", UNTIL, "web-*"]) == 0
+    assert capfd.readouterr().out == "web-1 | one\n"
+
+
+def test_a_follower_with_until_shows_what_is_written_a_little_late(
+    written: WrittenStore, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Entries are dated before they are written, and the last look could come in the very moment of the end."""
+    written.start(WEB, "web")
+    written.print(WEB, [entry(0, "one")])
+
+    def print_late() -> None:
+        if clock.now_ns > UNTIL_NS:
+            clock.on_sleep = lambda: None
+            written.print(WEB, [entry(3, "two")])
+
+    clock.on_sleep = print_late
+    assert cli.main(["logs", "-f", "--until", UNTIL, "web"]) == 0
+    assert capfd.readouterr().out == "one\ntwo\n"
