@@ -34,6 +34,7 @@ __all__ = [
     "HEAD_LIMIT_BYTES",
     "HEAD_TIME_LIMIT_S",
     "IDLE_CONNECTION_LIMIT",
+    "IDLE_TIME_LIMIT_S",
     "Limits",
     "Listening",
     "Server",

@@ -24,6 +24,7 @@ from logboom.server import (
     HEAD_LIMIT_BYTES,
     HEAD_TIME_LIMIT_S,
     IDLE_CONNECTION_LIMIT,
+    IDLE_TIME_LIMIT_S,
 )
 from logboom.settings import (
     BLOCK_SECONDS_LIMIT,
@@ -127,6 +128,7 @@ def test_limits_are_those_in_the_code() -> None:
     assert f"| {BODY_TIME_LIMIT_S} s |" in limits
     assert f"| {HEAD_LIMIT_BYTES // 1024} KiB |" in limits
     assert f"first byte on | {HEAD_TIME_LIMIT_S} s |" in limits
+    assert f"without a request | {IDLE_TIME_LIMIT_S} s |" in limits
     assert f"not sent a head | {IDLE_CONNECTION_LIMIT} |" in limits
     assert f"| connections | {CONNECTION_LIMIT} |" in limits
     assert f"| {SEARCH_LIMIT} characters |" in limits
