@@ -159,7 +159,7 @@ develop:
 
 .PHONY: clean  ## Removes all that was built, but not .venv
 clean:
-	rm -rf build target
+	rm -rf build target rust/fuzz/target python/logboom/*.so
 
 .PHONY: help  ## This list
 help:
