@@ -36,7 +36,7 @@ class Plugin:
     def on_host(self, path: str) -> str | None:
         """How a path in the plugin is named on this host; ``None``: it is in none of the plugin's mounts."""
         for _, source, destination in self.mounts:
-            if path.startswith(f"{destination}/"):
+            if f"{path}/".startswith(f"{destination}/"):
                 return source + path.removeprefix(destination)
         return None
 

@@ -44,6 +44,14 @@ def test_the_plugins_data_is_where_the_engine_mounts_it(
     assert find_data("/given") == "/given"
 
 
+def test_a_data_folder_may_be_the_mount_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for none, and the default was looked at instead."""
+    put_client(folder, monkeypatch, "LOGBOOM_DATA=/data")
+    assert find_data(None) == find_service().data == "/var/log"
+
+
 def test_another_plugin_has_no_data_of_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_client(folder, monkeypatch, "LOG_LEVEL=debug")
     assert find_data(None) == DEFAULT_DATA
