@@ -289,6 +289,16 @@ def test_a_damaged_session_record_is_no_error(written: WrittenStore) -> None:
     assert isinstance(found.fifos, Unknown)
 
 
+def test_a_log_that_cannot_be_read_hides_no_other(written: WrittenStore) -> None:
+    """With one of them the doctor had nothing to say of containers whose FIFOs nobody reads, nor of the clock."""
+    written.start(WEB, "web")
+    (written.data / "containers" / WEB / f"{0:020}.zst").mkdir(parents=True)
+    found = facts.gather(parse_answers(ANSWERS), str(written.data), str(written.root))
+    assert not isinstance(found.streams, Unknown)
+    (stream,) = found.streams
+    assert (stream.container_id, stream.is_active, stream.last_ns) == (WEB, True, None)
+
+
 def test_the_settings_file_wins(written: WrittenStore) -> None:
     (written.data / "logboom.toml").write_text('max_bytes = "7g"\n')
     found = facts.gather(parse_answers(ANSWERS), str(written.data), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from logboom._core import InvalidArgumentError, LogboomError, StoreView
+from logboom._core import InvalidArgumentError, LogboomError, StorageError, StoreView
 from logboom.cli.doctor.engine import Answers, Unknown
 from logboom.cli.plugin import Plugin
 from logboom.cli.worker import WorkerGoneError, ask
@@ -76,7 +76,7 @@ class Started:
     is_active: bool | None
     started_ns: int | None
     last_ns: int | None
-    """``None``, too, where it was not looked at: only of containers that run."""
+    """``None``, too, where it was not looked at, since only those of containers that run are, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,11 @@ def _streams(view: StoreView) -> Sequence[Started] | Unknown:
 
 
 def _last_ns(view: StoreView, container_id: str) -> int | None:
-    held = view.describe(container_id=container_id)
+    try:
+        held = view.describe(container_id=container_id)
+    except StorageError:
+        # A damaged log must not hide that nobody reads another one.
+        return None
     return held.last_ns if held else None
 
 
