@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from logboom import _core
-from logboom.condition import Condition
+from logboom.condition import ConditionLog
 from logboom.engine_metrics import ENGINE_SOCKET, EngineMetrics
 from logboom.measures import Measures
 from logboom.memory import GIVE_BACK_SECONDS, give_back
@@ -237,7 +237,7 @@ async def _tell_slow_opening(place: OpenStore, data: str) -> None:
 
 async def _watch_until(stop: trio.Event, store: Store) -> None:
     """Wait for ``stop``; meanwhile tell the service's log how the store is."""
-    condition = Condition(store)
+    condition = ConditionLog(store)
     while not stop.is_set():
         condition.tell()
         with trio.move_on_after(CONDITION_SECONDS):

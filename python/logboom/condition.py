@@ -5,12 +5,12 @@ from typing import Final
 
 from logboom.store import Store
 
-__all__ = ["Condition"]
+__all__ = ["ConditionLog"]
 
 _log: Final = logging.getLogger(__name__)
 
 
-class Condition:
+class ConditionLog:
     """What the log has been told of a store."""
 
     def __init__(self, store: Store) -> None:

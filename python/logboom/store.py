@@ -1,6 +1,6 @@
 """What the service asks of the core's store, and how a request waits until the store is open.
 
-The two protocols are the part of ``logboom._core`` that the service uses, so that a test can put another store
+The protocols are the part of ``logboom._core`` that the service uses, so that a test can put another store
 in its place.
 """
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from logboom.condition import Condition
+from logboom.condition import ConditionLog
 from tests.support.fake_store import FakeStore
 
 
@@ -15,7 +15,7 @@ def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_a_fault_is_told_once_and_so_is_its_end(
     store: FakeStore, told: pytest.LogCaptureFixture
 ) -> None:
-    condition = Condition(store)
+    condition = ConditionLog(store)
     condition.tell()
     for fault in ("the disk is full", "the disk is full", "the disk is read-only", None, None):
         store.fault_text = fault
@@ -26,7 +26,7 @@ def test_a_fault_is_told_once_and_so_is_its_end(
 def test_a_stall_is_told_when_it_begins_and_when_it_is_over(
     store: FakeStore, told: pytest.LogCaptureFixture
 ) -> None:
-    condition = Condition(store)
+    condition = ConditionLog(store)
     for seconds in (2, 3, 4):
         store.stalled_s = seconds
         store.stalled_total_s = seconds
@@ -44,7 +44,7 @@ def test_a_stall_is_told_when_it_begins_and_when_it_is_over(
 def test_a_stall_that_nobody_saw_is_told_when_it_is_over(
     store: FakeStore, told: pytest.LogCaptureFixture
 ) -> None:
-    condition = Condition(store)
+    condition = ConditionLog(store)
     store.stalled_total_s = 2
     condition.tell()
     store.stalled_total_s = 5
