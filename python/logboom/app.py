@@ -22,12 +22,13 @@ import trio
 from logboom import _core
 from logboom.condition import ConditionLog
 from logboom.engine_metrics import ENGINE_SOCKET, EngineMetrics
+from logboom.listening import listen
 from logboom.measures import Measures
 from logboom.memory import GIVE_BACK_SECONDS, give_back
 from logboom.plugin.readlogs import LogStreams
 from logboom.plugin.rpc import PluginRpc
 from logboom.plugin.sessions import Sessions
-from logboom.server import Server, listen
+from logboom.server import Server
 from logboom.settings import Settings
 from logboom.settings_file import SettingsFile
 from logboom.store import OpenStore, Store

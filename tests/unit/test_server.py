@@ -23,7 +23,8 @@ from logboom.asgi import (
     wait_disconnected,
 )
 from logboom.errors import SettingError
-from logboom.server import HEAD_LIMIT_BYTES, IDLE_CONNECTION_LIMIT, Limits, Server, listen
+from logboom.listening import bind_unix, listen
+from logboom.server import HEAD_LIMIT_BYTES, IDLE_CONNECTION_LIMIT, Limits, Server
 from tests.support.fake_docker import HttpConnection
 
 
@@ -359,7 +360,7 @@ def test_binding_leaves_the_umask_alone(folder: Path, monkeypatch: pytest.Monkey
     before = os.umask(0)
     try:
         monkeypatch.setattr(os, "umask", masks.append)
-        server.bind_unix(str(folder / "s")).close()
+        bind_unix(str(folder / "s")).close()
     finally:
         monkeypatch.undo()
         os.umask(before)

@@ -18,7 +18,8 @@ from logboom.api.answers import encode_problem
 from logboom.api.gate import Gate, read_token
 from logboom.api.router import Router
 from logboom.keeper import Keeper
-from logboom.server import Limits, Listening, Server, bind_unix, listen_tcp
+from logboom.listening import Listening, bind_unix, listen_tcp
+from logboom.server import Limits, Server
 from logboom.settings import SOCKET_FILE
 from logboom.threads import Lane, run_in_core
 
