@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from logboom.errors import SettingError
+from logboom.threads import Lane, run_in_core
 
 __all__ = ["Listening", "bind_unix", "listen", "listen_tcp"]
 
@@ -26,10 +27,11 @@ class Listening:
     own_path: str | None = None
     """Where we have bound it; ``None`` when it was handed down, or has no path."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Listen no more. A socket that was handed down goes on elsewhere."""
         if self.own_path is not None:
-            Path(self.own_path).unlink(missing_ok=True)
+            # The API's lies on the disk of the data folder, which may hang.
+            await run_in_core(Lane.API, Path(self.own_path).unlink, missing_ok=True)
         for listener in self.listeners:
             listener.socket.close()
 

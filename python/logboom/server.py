@@ -113,7 +113,8 @@ class Server:
                         self._answer, list(self._listening.listeners), handler_nursery=nursery
                     )
             finally:
-                self._listening.close()
+                with trio.CancelScope(shield=True):
+                    await self._listening.close()
             if self._connections:
                 await trio.sleep(LATE_REQUEST_SECONDS)
             await self._context.terminated.set()

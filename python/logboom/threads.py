@@ -39,7 +39,7 @@ class Lane(Enum):
     """The same for the API, and listing streams: its clients take no thread from ``docker logs``."""
 
     API = 4
-    """What else the API does on the disk: binding its sockets, reading its token, removing streams."""
+    """What else the API does on the disk: binding its sockets and taking them away, reading its token, removing streams."""
 
     ENGINE_METRICS = 3
     """Looking through the engine's metrics. No disk is in this, so a scrape is answered while one hangs."""

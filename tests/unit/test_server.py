@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -342,6 +343,24 @@ async def test_idle_connections_do_not_hold_up_the_stop(folder: Path) -> None:
             await server.wait_answered()
             assert await connection.is_closed_by_server()
         await connection.close()
+
+
+async def test_a_disk_that_hangs_under_the_socket_does_not_hold_up_the_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path went on the event loop, which had other callers to answer; that of the API is in the data folder."""
+    go_on = threading.Event()
+
+    def hang(_path: Path, missing_ok: bool = False) -> None:
+        assert go_on.wait(10)
+
+    async with serving(str(folder / "s")) as stopping:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", hang)
+            stopping.stop_accepting()
+            await trio.testing.wait_all_tasks_blocked()
+            go_on.set()
+            await stopping.wait_answered()
 
 
 # --- listening ------------------------------------------------------------------------------------------------------
