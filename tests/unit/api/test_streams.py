@@ -114,6 +114,28 @@ async def test_pages_follow_one_another(
     assert (len(exact["streams"]), exact["next"]) == (3, None)
 
 
+async def test_a_page_is_written_off_the_loop_and_stream_by_stream(
+    client: httpx.AsyncClient, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand containers with all the labels that are kept took the loop two seconds."""
+    containers = [await docker.start_container(name) for name in ("c1", "c2")]
+    written: list[tuple[int, bool]] = []
+    encode = json.dumps
+
+    def watch(document: object, **options: Any) -> str:
+        text = encode(document, **options)
+        is_on_loop = threading.current_thread() is threading.main_thread()
+        written.append((text.count("container_id"), is_on_loop))
+        return text
+
+    monkeypatch.setattr(json, "dumps", watch)
+    found = (await client.get("/api/v1/streams")).json()
+    assert [stream["container_id"] for stream in found["streams"]] == ["c1", "c2"]
+    assert [each for each in written if each[0]] == [(1, False), (1, False)]
+    for container in containers:
+        await container.stop()
+
+
 @pytest.mark.parametrize("limit", ["0", str(PAGE_LIMIT + 1), "-1", "x", "", "\u0663"])
 async def test_a_page_beyond_its_limits_is_refused(client: httpx.AsyncClient, limit: str) -> None:
     assert (await client.get(f"/api/v1/streams?limit={PAGE_LIMIT}")).status_code == 200
