@@ -18,6 +18,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
@@ -213,6 +214,47 @@ class _Patient:
             await self._stream.aclose()
 
 
+class _Unwanted:
+    """Where hypercorn waits when bytes stand behind a request: for the end of its answer, and nobody would see that the client has gone.
+
+    They are read and thrown away, since each answer closes its connection.
+    """
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
+        self._answered = trio.Event()
+
+    async def clear(self) -> None:
+        self._answered = trio.Event()
+
+    async def set(self) -> None:
+        self._answered.set()
+
+    def is_set(self) -> bool:
+        return self._answered.is_set()
+
+    async def wait(self) -> None:
+        """Wait for the end of the answer.
+
+        Raises:
+            trio.BrokenResourceError: the client has gone.
+        """
+        is_gone = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_when_answered, nursery.cancel_scope)
+            with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+                while await self._stream.receive_some(RECEIVE_BYTES):
+                    pass
+            is_gone = True
+            nursery.cancel_scope.cancel()
+        if is_gone:
+            raise trio.BrokenResourceError
+
+    async def _cancel_when_answered(self, cancel_scope: trio.CancelScope) -> None:
+        await self._answered.wait()
+        cancel_scope.cancel()
+
+
 class _Connection(TCPServer):
     """A connection that goes when its client does, also before a request: hypercorn's stays until its idle time is over.
 
@@ -226,13 +268,15 @@ class _Connection(TCPServer):
 
     # typing.override is younger than Python 3.11
     async def _read_data(self) -> None:  # type: ignore[explicit-override]
+        if isinstance(self.protocol.protocol, H11Protocol):
+            self.protocol.protocol.can_read = _Unwanted(self.stream)
         has_begun = False
-        with trio.CancelScope() as self._reading:
+        with (
+            trio.CancelScope() as self._reading,
+            contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError),
+        ):
             while True:
-                try:
-                    data = await self.stream.receive_some(RECEIVE_BYTES)
-                except (trio.ClosedResourceError, trio.BrokenResourceError):
-                    break
+                data = await self.stream.receive_some(RECEIVE_BYTES)
                 if not has_begun:
                     self._reading.deadline = trio.current_time() + self.head_s
                     has_begun = True

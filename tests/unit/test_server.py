@@ -44,6 +44,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await wait_disconnected(receive)
             nursery.cancel_scope.cancel()
         return
+    if scope["path"] == "/quiet":
+        await start_stream(send)
+        await wait_disconnected(receive)
+        return
     if scope["path"] == "/broken":
         raise RuntimeError("a mistake")
     await send_json(send, 200, {"length": len(body)})
@@ -110,6 +114,25 @@ async def test_a_connection_without_a_byte_is_tolerated_and_goes_with_its_client
             folder / "s", b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 0\r\n\r\n"
         )
     assert status == 200
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"\r\n", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"x" * 200_000]
+)
+async def test_a_client_that_goes_in_the_middle_of_its_answer_is_noticed_whatever_it_has_sent(
+    folder: Path, behind: bytes
+) -> None:
+    """With bytes behind the request nothing was read until its answer was over, which that of a follower never is."""
+    async with serving(str(folder / "s")) as server:
+        connection = await HttpConnection.dial(folder / "s")
+        await connection.send_raw(b"GET /quiet HTTP/1.1\r\nHost:\r\n\r\n" + behind)
+        await connection.receive_head()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert len(server._connections) == 1
+        await connection.close()
+        with trio.fail_after(10):
+            while server._connections:
+                await trio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
