@@ -1,5 +1,6 @@
 """The token that whoever comes over TCP must show (RFC 6750, section 2.1)."""
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -8,7 +9,8 @@ from typing import Final
 
 from logboom.api.answers import Problem
 from logboom.api.router import Router
-from logboom.asgi import Receive, Scope, Send
+from logboom.asgi import ClientGoneError, Receive, Scope, Send, read_body
+from logboom.errors import RequestError
 
 __all__ = ["TOKEN_FILE", "Gate", "read_token"]
 
@@ -39,6 +41,9 @@ class Gate:
             scheme, _, shown = given.partition(b" ")
             is_right = hmac.compare_digest(shown.strip(), self._token)
             if scheme.lower() != b"bearer" or not is_right:
+                # As everywhere to its end, or the client may see no answer; there is none that could be too long.
+                with contextlib.suppress(ClientGoneError, RequestError):
+                    await read_body(receive, limit_bytes=0)
                 detail = "show the content of the file `token` in the data folder: Authorization: Bearer TOKEN"
                 await Problem("unauthorized", detail, [(b"www-authenticate", b"Bearer")]).send(send)
                 return

@@ -1,5 +1,6 @@
 """Who may come in where, and what is done about clients that take too much."""
 
+import logging
 import os
 import socket
 import ssl
@@ -213,6 +214,16 @@ async def test_over_tcp_a_token_is_needed_but_for_what_is_open(
             # A token opens nothing that changes the store.
             refused = await client.delete("/closed", headers=header)
             assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+
+
+async def test_who_shows_no_token_and_sends_a_large_body_is_told_so(
+    folder: Path, unused_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection was closed on what was not read, and the log had a traceback of each such request."""
+    async with opened(tcp_door(folder, unused_port)), tcp_client(unused_port) as client:
+        refused = await client.post("/closed", content=b"x" * 5_000_000)
+        assert refused.json()["type"] == "urn:logboom:problem:unauthorized"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_token_is_made_once_and_an_operators_own_is_taken(folder: Path) -> None:
