@@ -1,11 +1,13 @@
-"""The rooms of the core use only rooms below them (ARCHITECTURE.md, Parts)."""
+"""The rooms of the core use only rooms below them (ARCHITECTURE.md, Parts). import-linter checks the same of the service's modules."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "rust" / "core" / "src"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "rust" / "core" / "src"
 
 FLOORS = {
     "verify": 9,
@@ -67,3 +69,29 @@ def test_a_room_uses_only_rooms_below_it(path: Path) -> None:
 def test_every_room_has_a_floor() -> None:
     rooms = {room_of(path) for path in SOURCE.rglob("*.rs")} - {"lib"}
     assert rooms == FLOORS.keys()
+
+
+def documented(heading: str) -> dict[str, int]:
+    """The floors of a table of ARCHITECTURE.md by the names on them; what it says is below all is on floor 0."""
+    _, found, rest = (ROOT / "ARCHITECTURE.md").read_text().partition(f"\n| {heading} |")
+    assert found
+    floors: dict[str, int] = {}
+    for floor, names in re.findall(r"^\| (\d) \| ([^|]+) \|", rest.split("\n\n")[0], re.MULTILINE):
+        above, _, below = names.partition(";")
+        floors |= dict.fromkeys(re.findall(r"`(\w+)`", above), int(floor))
+        floors |= dict.fromkeys(re.findall(r"`(\w+)`", below), 0)
+    return floors
+
+
+def test_every_room_is_documented_with_its_floor() -> None:
+    assert documented("floor | room") == FLOORS
+
+
+def test_every_module_of_the_service_is_documented_with_its_layer() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = [layer.split(" | ") for layer in reversed(contracts[0]["layers"])]
+    assert documented("layer | module") == {
+        module: number for number, layer in enumerate(layers, 1) for module in layer
+    }
