@@ -1,5 +1,6 @@
 """Sockets that are listened on: bound here, or handed down by the supervisor."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -30,8 +31,9 @@ class Listening:
     async def close(self) -> None:
         """Listen no more. A socket that was handed down goes on elsewhere."""
         if self.own_path is not None:
-            # The API's lies on the disk of the data folder, which may hang.
-            await run_in_core(Lane.API, Path(self.own_path).unlink, missing_ok=True)
+            # The API's lies on the disk of the data folder, which may hang, or take no change. What stays there the next one replaces.
+            with contextlib.suppress(OSError):
+                await run_in_core(Lane.API, Path(self.own_path).unlink)
         for listener in self.listeners:
             listener.socket.close()
 

@@ -1,5 +1,6 @@
 """What dockerd does on a socket, over real ones."""
 
+import errno
 import os
 import socket
 import stat
@@ -384,6 +385,28 @@ async def test_a_disk_that_hangs_under_the_socket_does_not_hold_up_the_loop(
             await trio.testing.wait_all_tasks_blocked()
             go_on.set()
             await stopping.wait_answered()
+
+
+async def test_a_path_that_cannot_be_taken_away_keeps_nobody_from_his_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that had become read-only the stop of the service ended with that error, and cut all answers."""
+
+    def refuse(_path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    async with serving(str(folder / "s")) as stopping:
+        connection = await HttpConnection.dial(folder / "s")
+        await connection.send_raw(b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 2\r\n\r\n{")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", refuse)
+            stopping.stop_accepting()
+            await connection.send_raw(b"}")
+            await connection.receive_head()
+            assert connection.status == 200
+            await stopping.wait_answered()
+        await connection.close()
 
 
 # --- listening ------------------------------------------------------------------------------------------------------
