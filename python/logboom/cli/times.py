@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from logboom.errors import ValueSyntaxError
+from logboom.instants import INSTANT_LIMIT_NS
 from logboom.quantities import parse_exact_duration_s
 
 __all__ = ["parse_moment_ns", "read_moment"]
@@ -45,9 +46,16 @@ def parse_moment_ns(text: str, *, now_ns: int) -> int:
 
     As dockerd has it, a time before now counts in whole seconds, and what has no zone is in the zone of this process.
 
+    Returns:
+        Nanoseconds since 1970, at most ``INSTANT_LIMIT_NS`` from it.
+
     Raises:
         ValueSyntaxError: it is none of these.
     """
+    return max(-INSTANT_LIMIT_NS, min(_read_ns(text, now_ns), INSTANT_LIMIT_NS))
+
+
+def _read_ns(text: str, now_ns: int) -> int:
     if match := _UNIX.fullmatch(text):
         seconds = int(match[1]) * 10**9
         fraction_ns = int((match[2] or "").ljust(9, "0"))

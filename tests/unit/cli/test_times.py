@@ -5,6 +5,7 @@ import pytest
 
 from logboom.cli.times import parse_moment_ns
 from logboom.errors import ValueSyntaxError
+from logboom.instants import INSTANT_LIMIT_NS
 
 SECOND_NS = 10**9
 NOON_NS = 1_769_860_800 * SECOND_NS
@@ -50,6 +51,22 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_times_are_read_as_dockerd_reads_them(text: str, expected_ns: int) -> None:
+    assert parse_moment_ns(text, now_ns=NOW_NS) == expected_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ns"),
+    [
+        ("9999-12-31", INSTANT_LIMIT_NS),
+        ("99999999999", INSTANT_LIMIT_NS),
+        ("0001-01-02", -INSTANT_LIMIT_NS),
+        ("-99999999999", -INSTANT_LIMIT_NS),
+    ],
+)
+def test_a_time_that_no_entry_can_have_is_the_last_or_first_that_one_can(
+    text: str, expected_ns: int
+) -> None:
+    """The command once ended with a traceback."""
     assert parse_moment_ns(text, now_ns=NOW_NS) == expected_ns
 
 
