@@ -778,7 +778,7 @@ def verify(*, data: str, fifo_root: str, repair: bool) -> Verification:
         repair: set aside what is damaged.
 
     Raises:
-        StorageError: there is no such folder, a newer version has written it, or a worker holds its lock; or the disk failed.
+        StorageError: there is no such folder or no store in it, a newer version has written it, or a worker holds its lock; or the disk failed.
     """
 
 @final

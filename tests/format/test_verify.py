@@ -165,6 +165,10 @@ def test_no_store_or_a_newer_one_is_left_alone(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check_store(str(folder / "none"), "", repair=True) == UNKNOWN
+    # A folder that is no store passed for a store without faults, and got a lock.
+    for repair in (False, True):
+        assert check_store(str(folder), "", repair=repair) == UNKNOWN
+        assert "holds no store of Logboom" in capsys.readouterr().err
     (folder / "format").write_text("logboom store 999\n")
     assert check_store(str(folder), "", repair=True) == UNKNOWN
     assert "has format 999" in capsys.readouterr().err

@@ -23,7 +23,7 @@ pub struct Verified {
 /// Looks at all files of a store; with `repair` takes its lock, and sets aside those that are damaged.
 ///
 /// # Errors
-/// There is no data folder, a newer version has written it, or a worker holds the lock that `repair` needs; or the disk refused.
+/// There is no data folder or no store in it, a newer version has written it, or a worker holds the lock that `repair` needs; or the disk refused.
 pub fn verify(data: &Path, fifo_root: &Path, repair: bool) -> Result<Verified> {
     let records = &record_folder(fifo_root);
     let place = Place { data, records };

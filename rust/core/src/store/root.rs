@@ -121,13 +121,18 @@ pub(super) fn readable_folder(data: &Path, disk: &dyn Disk) -> Result<PathBuf> {
     let beside = beside(data);
     match has_format(data) {
         Ok(true) => Ok(data.to_owned()),
-        Ok(false) => Err(Error::invalid(
-            "data",
-            format!("{} holds no store of Logboom", data.display()),
-        )),
+        Ok(false) => Err(no_store(data)),
         Err(Error::UnsupportedFormat { .. }) if has_format(&beside)? => Ok(beside),
         Err(error) => Err(error),
     }
+}
+
+/// What to say of a folder that is no store.
+pub(super) fn no_store(data: &Path) -> Error {
+    Error::invalid(
+        "data",
+        format!("{} holds no store of Logboom", data.display()),
+    )
 }
 
 /// Says which format the folder has.

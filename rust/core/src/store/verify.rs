@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::record::check_records;
 use super::root::{
-    FORMAT_FILE, check_format, lock, read_first_sequence, read_power_cuts, write_first_sequence,
-    write_format, write_power_cuts,
+    FORMAT_FILE, check_format, lock, no_store, read_first_sequence, read_power_cuts,
+    write_first_sequence, write_format, write_power_cuts,
 };
 use super::{CONTAINERS, SYNC};
 use crate::disk::{Disk, is_container_id, is_missing};
@@ -52,7 +52,7 @@ pub struct SetAside {
 /// Looks at all files of a store.
 ///
 /// # Errors
-/// There is no data folder, it cannot be listed, or a newer version has written it.
+/// There is no data folder, it cannot be listed or holds no store, or a newer version has written it.
 pub fn verify(disk: &dyn Disk, place: Place<'_>) -> Result<Checked> {
     look(disk, place).map(|(checked, _)| checked)
 }
@@ -60,7 +60,7 @@ pub fn verify(disk: &dyn Disk, place: Place<'_>) -> Result<Checked> {
 fn look(disk: &dyn Disk, place: Place<'_>) -> Result<(Checked, SyncLogged)> {
     let mut checked = Checked::default();
     let data = place.data;
-    disk.list(data).map_err(Error::io("list", data))?;
+    check_is_store(disk, data)?;
     let format = data.join(FORMAT_FILE);
     match check_format(&format, disk) {
         Ok(is_there) => checked.files += u64::from(is_there),
@@ -84,6 +84,19 @@ fn look(disk: &dyn Disk, place: Place<'_>) -> Result<(Checked, SyncLogged)> {
     }
     check_records(disk, place.records, &mut checked)?;
     Ok((checked, logged))
+}
+
+/// Whoever mistypes the name of a folder must not hear that all is well there. A store that has lost its `format` has its streams.
+fn check_is_store(disk: &dyn Disk, data: &Path) -> Result<()> {
+    let listed = disk.list(data).map_err(Error::io("list", data))?;
+    if listed
+        .iter()
+        .any(|file| file.name == FORMAT_FILE || file.name == CONTAINERS)
+    {
+        Ok(())
+    } else {
+        Err(no_store(data))
+    }
 }
 
 fn stream_ids(disk: &dyn Disk, containers: &Path) -> Result<Vec<String>> {
@@ -173,8 +186,8 @@ pub fn repair(
     now_ns: i64,
 ) -> Result<(Checked, Vec<SetAside>)> {
     let data = place.data;
-    disk.list(data).map_err(Error::io("list", data))?;
-    // ORDER: what a newer version has written is not touched, not even by a lock.
+    check_is_store(disk, data)?;
+    // ORDER: what is no store of ours, or a newer version's, is not touched, not even by a lock.
     if let Err(error @ Error::UnsupportedFormat { .. }) =
         check_format(&data.join(FORMAT_FILE), disk)
     {
