@@ -14,10 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -214,45 +216,62 @@ class _Patient:
             await self._stream.aclose()
 
 
-class _Unwanted:
-    """Where hypercorn waits when bytes stand behind a request: for the end of its answer, and nobody would see that the client has gone.
+class _OneRequest(h11.Connection):
+    """Takes one request, since every answer closes its connection, and throws away what comes behind it.
 
-    They are read and thrown away, since each answer closes its connection.
+    h11 would have it wait, and hypercorn would then read no more: the client's end would not be noticed while a follower has
+    nothing to write. A wish to change the protocol is no reason to wait either, as it is never granted.
     """
 
-    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
-        self._stream = stream
-        self._answered = trio.Event()
+    # typing.override is younger than Python 3.11
+    def receive_data(self, data: bytes) -> None:  # type: ignore[explicit-override]
+        if self._is_expected():
+            super().receive_data(data)
 
-    async def clear(self) -> None:
-        self._answered = trio.Event()
+    def next_event(  # type: ignore[explicit-override]
+        self,
+    ) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        return super().next_event() if self._is_expected() else h11.NEED_DATA
 
-    async def set(self) -> None:
-        self._answered.set()
+    def _is_expected(self) -> bool:
+        return self.their_state in {h11.IDLE, h11.SEND_BODY}
 
-    def is_set(self) -> bool:
-        return self._answered.is_set()
 
-    async def wait(self) -> None:
-        """Wait for the end of the answer.
+class _Http1(H11Protocol):
+    """HTTP/1.1 and nothing else: a server need not grant what ``Upgrade`` asks for (RFC 9110, 7.8).
 
-        Raises:
-            trio.BrokenResourceError: the client has gone.
-        """
-        is_gone = False
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._cancel_when_answered, nursery.cancel_scope)
-            with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
-                while await self._stream.receive_some(RECEIVE_BYTES):
-                    pass
-            is_gone = True
-            nursery.cancel_scope.cancel()
-        if is_gone:
-            raise trio.BrokenResourceError
+    hypercorn would change to HTTP/2 or a WebSocket, where none of the time limits here holds.
+    """
 
-    async def _cancel_when_answered(self, cancel_scope: trio.CancelScope) -> None:
-        await self._answered.wait()
-        cancel_scope.cancel()
+    def __init__(self, wrapper: ProtocolWrapper) -> None:
+        super().__init__(
+            wrapper.app,
+            wrapper.config,
+            wrapper.context,
+            wrapper.task_group,
+            wrapper.state,
+            wrapper.ssl,
+            wrapper.client,
+            wrapper.server,
+            wrapper.send,
+        )
+        self.connection = _OneRequest(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
+
+    async def _check_protocol(self, event: h11.Request) -> None:  # type: ignore[explicit-override]
+        pass
+
+    async def _create_stream(self, request: h11.Request) -> None:  # type: ignore[explicit-override]
+        wanted = [header for header in request.headers if header[0] != b"upgrade"]
+        await super()._create_stream(
+            h11.Request(
+                method=request.method,
+                target=request.target,
+                headers=wanted,
+                http_version=request.http_version,
+            )
+        )
 
 
 class _Connection(TCPServer):
@@ -266,10 +285,8 @@ class _Connection(TCPServer):
     head_s: float
     """How long one may take from its first byte on."""
 
-    # typing.override is younger than Python 3.11
     async def _read_data(self) -> None:  # type: ignore[explicit-override]
-        if isinstance(self.protocol.protocol, H11Protocol):
-            self.protocol.protocol.can_read = _Unwanted(self.stream)
+        self.protocol.protocol = _Http1(self.protocol)
         has_begun = False
         with (
             trio.CancelScope() as self._reading,

@@ -118,15 +118,22 @@ async def test_a_connection_without_a_byte_is_tolerated_and_goes_with_its_client
 
 
 @pytest.mark.parametrize(
-    "behind", [b"", b"\r\n", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"x" * 200_000]
+    "rest",
+    [
+        b"\r\n",
+        b"\r\n\r\n",
+        b"\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n",
+        b"\r\n" + b"x" * 200_000,
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ],
 )
 async def test_a_client_that_goes_in_the_middle_of_its_answer_is_noticed_whatever_it_has_sent(
-    folder: Path, behind: bytes
+    folder: Path, rest: bytes
 ) -> None:
     """With bytes behind the request nothing was read until its answer was over, which that of a follower never is."""
     async with serving(str(folder / "s")) as server:
         connection = await HttpConnection.dial(folder / "s")
-        await connection.send_raw(b"GET /quiet HTTP/1.1\r\nHost:\r\n\r\n" + behind)
+        await connection.send_raw(b"GET /quiet HTTP/1.1\r\nHost:\r\n" + rest)
         await connection.receive_head()
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert len(server._connections) == 1
@@ -161,19 +168,23 @@ async def test_garbage_gets_its_connection_closed_and_nothing_else(
     assert status == 200
 
 
-async def test_protocols_that_nobody_speaks_here_disturb_nobody(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost:\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost:\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+    ids=["websocket", "h2c", "HTTP/2"],
+)
+async def test_who_wants_another_protocol_gets_an_answer_in_this_one(
+    folder: Path, head: bytes
+) -> None:
+    """A connection that began with HTTP/2 once stayed open for ever, without any request."""
     async with serving(str(folder / "s")):
-        for head in (
-            b"GET / HTTP/1.1\r\nHost:\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        ):
-            connection = await HttpConnection.dial(folder / "s")
-            await connection.send_raw(head)
-            await connection.close()
-        status, _, _ = await request(
-            folder / "s", b"POST / HTTP/1.1\r\nHost:\r\nContent-Length: 0\r\n\r\n"
-        )
-    assert status == 200
+        status, headers, body = await request(folder / "s", head)
+    assert (status, body) == (200, b'{"length": 0}')
+    assert headers["connection"] == "close"
 
 
 async def test_a_mistake_in_the_application_ends_its_own_connection_only(folder: Path) -> None:
