@@ -15,7 +15,7 @@ class ConditionLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._fault: str | None = None
+        self._reason: str | None = None
         self._is_stalled = False
         self._stall_seconds_told = 0
 
@@ -45,9 +45,11 @@ class ConditionLog:
             self._stall_seconds_told = total
 
     def _tell_fault(self, fault: str | None) -> None:
-        if fault == self._fault:
+        # A full disk is met by one file after the other, a new one each second: what is behind the name is what has changed or not.
+        reason = fault and fault.rpartition(": ")[2]
+        if reason == self._reason:
             return
-        self._fault = fault
+        self._reason = reason
         if fault is None:
             _log.info("the store is well again")
         else:

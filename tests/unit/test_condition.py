@@ -23,6 +23,24 @@ def test_a_fault_is_told_once_and_so_is_its_end(
     assert told.messages == ["the disk is full", "the disk is read-only", "the store is well again"]
 
 
+def test_a_full_disk_is_told_once_whichever_file_meets_it(
+    store: FakeStore, told: pytest.LogCaptureFixture
+) -> None:
+    """It was told each second, into a log that may lie on the same disk."""
+    condition = ConditionLog(store)
+    for number in range(3):
+        store.fault_text = f"cannot write /data/{number}.journal: No space left on device"
+        condition.tell()
+        store.fault_text = "cannot add to /data/f: No space left on device"
+        condition.tell()
+    store.fault_text = "cannot add to /data/f: Read-only file system"
+    condition.tell()
+    assert told.messages == [
+        "cannot write /data/0.journal: No space left on device",
+        "cannot add to /data/f: Read-only file system",
+    ]
+
+
 def test_a_stall_is_told_when_it_begins_and_when_it_is_over(
     store: FakeStore, told: pytest.LogCaptureFixture
 ) -> None:
