@@ -272,6 +272,26 @@ fn files_that_wait_are_bounded_and_go_when_the_disk_is_full() {
     log.sync().unwrap();
 }
 
+/// `verify` called what was left of it damaged, and on a full disk there was one more for each try.
+#[test]
+fn a_file_that_could_not_be_begun_leaves_nothing() {
+    let disk = new_disk();
+    begin(&disk, 1, SyncWhen::EverySecond);
+    let calls = disk.calls();
+    let first = folder().join("00000000000000000000.sync");
+    let created = calls.iter().position(|(_, path)| *path == first).unwrap();
+    // To make it, its header, its sync, its name's.
+    assert_eq!(calls.len() - created, 4);
+    for (at, call) in calls.iter().enumerate().skip(created) {
+        let disk = new_disk();
+        disk.fail(Failure { at, error: 0 });
+        let mut log = begin(&disk, 1, SyncWhen::EverySecond);
+        assert!(!log.has_begun(), "{call:?}");
+        assert_eq!(disk.names(&folder()), [""; 0], "{call:?}");
+        assert!(append(&mut log, &disk, 0, 0, 100));
+    }
+}
+
 #[test]
 fn a_file_whose_sync_failed_does_not_begin_again() {
     let disk = new_disk();

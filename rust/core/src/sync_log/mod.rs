@@ -382,10 +382,18 @@ impl SyncLog {
         let file = disk
             .open(&path, OpenMode::Create)
             .map_err(Error::io("create", &path))?;
-        let begun = Begun::on(file, path, HEADER_BYTES as u64, &self.boot_id)?;
-        disk.sync_folder(&self.folder)
-            .map_err(Error::io("sync", &self.folder))?;
-        Ok(begun)
+        let begun = Begun::on(file, path.clone(), HEADER_BYTES as u64, &self.boot_id);
+        let begun = begun.and_then(|begun| {
+            let named = disk.sync_folder(&self.folder);
+            named
+                .map_err(Error::io("sync", &self.folder))
+                .map(|()| begun)
+        });
+        if begun.is_err() {
+            // A full disk still takes names: without this there would be one for each try, and no header in it.
+            self.remove_file(disk, LogFile::left(path, HashMap::new()));
+        }
+        begun
     }
 
     /// The name of the next file. What is left of one that was refused has its number.
