@@ -140,8 +140,8 @@ def parse_unlimited_duration_s(text: str) -> int | None:
         raise ValueSyntaxError(f"{error} (or -1 for no limit)") from None
 
 
-def parse_count(text: str) -> int:
-    """A whole number from 1 to ``COUNT_LIMIT``.
+def parse_count(text: str, limit: int = COUNT_LIMIT) -> int:
+    """A whole number from 1 to ``limit``.
 
     Raises:
         ValueSyntaxError: anything else.
@@ -149,9 +149,9 @@ def parse_count(text: str) -> int:
     if (
         len(text) > LENGTH_LIMIT
         or not re.fullmatch(r"\+?[0-9]+", text)
-        or not 1 <= int(text) <= COUNT_LIMIT
+        or not 1 <= int(text) <= limit
     ):
-        raise ValueSyntaxError(f"{_quote(text)} is not a whole number from 1 to {COUNT_LIMIT}")
+        raise ValueSyntaxError(f"{_quote(text)} is not a whole number from 1 to {limit}")
     return int(text)
 
 

@@ -115,10 +115,7 @@ def _parse_socket(text: str) -> str:
 
 
 def _parse_block_seconds(text: str) -> int:
-    seconds = parse_count(text)
-    if seconds > BLOCK_SECONDS_LIMIT:
-        raise ValueSyntaxError(f"{text!r} is more than {BLOCK_SECONDS_LIMIT} seconds")
-    return seconds
+    return parse_count(text, BLOCK_SECONDS_LIMIT)
 
 
 def _parse_address(text: str) -> tuple[str, int] | None:

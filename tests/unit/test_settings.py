@@ -124,6 +124,7 @@ def test_what_cannot_be_read_is_reported_and_the_default_used() -> None:
     assert settings == DEFAULTS
     assert [fault.split(":")[0] for fault in faults] == list(environment)
     assert faults[1].endswith("using '20m'")
+    assert "from 1 to 86400;" in faults[list(environment).index("LOGBOOM_BLOCK_SECONDS")]
 
 
 def test_a_mistake_on_the_command_line_is_reported_by_its_name_there() -> None:

@@ -40,6 +40,9 @@ def import_logs(paths: tuple[Path, ...], name: str | None, container_id: str | N
     logboom import /var/lib/docker/containers/*/
     logboom import --name web /backup/3f2a...-json.log*
     """
+    for path in paths:
+        if not path.exists():
+            raise click.UsageError(f"{path} does not exist")
     folders = [path for path in paths if path.is_dir()]
     if len(folders) not in {0, len(paths)}:
         raise click.UsageError("give either folders of containers or files of one log, not both")
@@ -117,8 +120,9 @@ class Imports:
             raise JsonLogError(
                 f"of {entry_count:,} entries {kept_count:,} are in the store; its limits, or a full disk, have taken the others"
             )
+        entries = "entry" if entry_count == 1 else "entries"
         files = "file" if len(log.paths) == 1 else "files"
-        return f"{entry_count:,} entries from {len(log.paths)} {files}"
+        return f"{entry_count:,} {entries} from {len(log.paths)} {files}"
 
     def _say(self, label: str, text: str, *, is_error: bool = False) -> None:
         # Names, and reasons that quote files, may hold anything.

@@ -190,6 +190,8 @@ def test_files_alone_have_a_name_that_is_given(worker: Worker, folder: Path) -> 
     run(worker, "import", "--name", "web", "--id", "kept", other)
     assert run(worker, "logs", "web").stdout == "one\ntwo\n"
     assert "need --name" in run(worker, "import", log, code=2).stderr
+    # It was asked for a name.
+    assert "does not exist" in run(worker, "import", folder / "none", code=2).stderr
     assert "not both" in run(worker, "import", log, folder, code=2).stderr
 
 
