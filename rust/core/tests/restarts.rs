@@ -366,6 +366,46 @@ fn the_facts_of_a_session_are_kept_when_the_worker_is_killed_before_the_first_cu
     assert!(String::from_utf8_lossy(&facts).contains(&container.file));
 }
 
+/// Over a megabyte, so that a block of it is cut at once.
+fn print_much(host: &Host, container: &mut Container, text: &str) {
+    let one = frame(&line(1, format!("{text}{}", "x".repeat(10_000))));
+    for _ in 0..150 {
+        write(host, container, &one);
+    }
+}
+
+/// Blocks went on into the file that had no name any more, and were gone with it, without a word.
+#[test]
+fn what_is_printed_after_somebody_has_removed_the_files_is_kept() {
+    let remove_segments: fn(&Path) = |folder| {
+        for name in list(folder).iter().filter(|name| name.ends_with(".zst")) {
+            fs::remove_file(folder.join(name)).unwrap();
+        }
+    };
+    let remove_all: fn(&Path) = |folder| {
+        // A file may come while the others go.
+        while folder.exists() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    };
+    for remove in [remove_segments, remove_all] {
+        let mut host = Host::new();
+        let mut container = host.run(ID);
+        print_much(&host, &mut container, "before");
+        host.wait_until(|_| segments(&host).len() == 1, ID);
+        remove(&host.stream_folder(ID));
+        print_much(&host, &mut container, "after");
+        host.stop(&mut container);
+        host.wait_until(is_cut, ID);
+        host.restart();
+        let read = read(&host);
+        let after = read.iter().filter(|text| text.starts_with("after"));
+        assert_eq!(after.count(), 150);
+        let facts = fs::read_to_string(host.stream_folder(ID).join("container.json")).unwrap();
+        assert!(facts.contains(&container.file));
+    }
+}
+
 #[test]
 fn the_facts_of_a_session_are_kept_when_another_is_what_the_next_worker_sees_first() {
     let mut host = host_without_cuts();

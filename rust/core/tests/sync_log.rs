@@ -293,6 +293,21 @@ fn a_file_that_could_not_be_begun_leaves_nothing() {
 }
 
 #[test]
+fn a_log_whose_folder_somebody_has_removed_begins_anew() {
+    let disk = new_disk();
+    let mut log = begin(&disk, 1, SyncWhen::EverySecond);
+    assert!(append(&mut log, &disk, 0, 0, FILE_FILLING_BYTES));
+    log.sync().unwrap();
+    for name in disk.names(&folder()) {
+        disk.remove_file(&folder().join(name)).unwrap();
+    }
+    disk.remove_folder(&folder()).unwrap();
+    assert!(append(&mut log, &disk, 0, 0, 100));
+    log.sync().unwrap();
+    assert_eq!(disk.names(&folder()).len(), 1);
+}
+
+#[test]
 fn a_file_whose_sync_failed_does_not_begin_again() {
     let disk = new_disk();
     let mut log = begin(&disk, 1, SyncWhen::EverySecond);

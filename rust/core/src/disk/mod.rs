@@ -66,6 +66,10 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
 pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Its size.
     fn bytes(&self) -> io::Result<u64>;
+    /// Whether it still has a name: what is written into a file that somebody has removed is lost when it is closed.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     /// Fills the buffer from `offset`; `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all bytes at `offset`.

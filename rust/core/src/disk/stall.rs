@@ -245,6 +245,10 @@ impl DiskFile for WatchedFile {
         watch(|| self.file.bytes())
     }
 
+    fn has_name(&self) -> io::Result<bool> {
+        watch(|| self.file.has_name())
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         watch(|| self.file.read_exact_at(buffer, offset))
     }

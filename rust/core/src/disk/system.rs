@@ -112,6 +112,10 @@ impl DiskFile for SystemFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.0.metadata()?.nlink() > 0)
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.0.read_exact_at(buffer, offset)
     }

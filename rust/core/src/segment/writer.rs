@@ -128,6 +128,11 @@ impl SegmentWriter {
         self.bytes
     }
 
+    /// Somebody has removed its file. One that cannot be asked is there.
+    pub fn is_removed(&self) -> bool {
+        matches!(self.file.has_name(), Ok(false))
+    }
+
     /// The sequence number of its first entry, after which it is named.
     pub fn first_sequence(&self) -> u64 {
         self.blocks.first().map_or(0, |block| block.first_sequence)

@@ -168,6 +168,7 @@ impl Stream {
 
     fn try_sync_segment(&self, cutting: &mut Cutting) -> Result<()> {
         self.take_up(cutting)?;
+        drop_removed(cutting);
         let Some(writer) = &mut cutting.segment else {
             return Ok(());
         };
@@ -178,7 +179,11 @@ impl Stream {
     /// Takes up what an earlier worker has left, which may not be synced.
     pub(super) fn take_up(&self, cutting: &mut Cutting) -> Result<()> {
         if let Some(left) = &cutting.left {
-            cutting.segment = Some(left.resume(&*self.disk)?);
+            cutting.segment = match left.resume(&*self.disk) {
+                // Somebody has removed it since it was found.
+                Err(error) if error.is_missing() => None,
+                resumed => Some(resumed?),
+            };
             cutting.left = None;
         }
         Ok(())
@@ -404,6 +409,7 @@ impl Stream {
         cutting: &mut Cutting,
     ) -> Result<()> {
         self.take_up(cutting)?;
+        drop_removed(cutting);
         if cutting
             .segment
             .as_ref()
@@ -437,7 +443,7 @@ impl Stream {
                 }
                 writer
             }
-            None => SegmentWriter::create(&*self.disk, &self.folder, header, block)?,
+            None => self.begin_segment(header, block)?,
         };
         let path = self
             .folder
@@ -456,6 +462,16 @@ impl Stream {
         drop(state);
         cutting.segment = Some(writer);
         Ok(())
+    }
+
+    fn begin_segment(&self, header: &BlockHeader, block: &[u8]) -> Result<SegmentWriter> {
+        // Somebody may have removed the folder and what was known of the container.
+        self.disk
+            .create_folder(&self.folder)
+            .map_err(Error::io("create", &self.folder))?;
+        let writer = SegmentWriter::create(&*self.disk, &self.folder, header, block)?;
+        self.state().expect_facts();
+        Ok(writer)
     }
 
     fn seal(&self, writer: &mut SegmentWriter) -> Result<()> {
@@ -570,5 +586,17 @@ impl Stream {
             oldest.max_time_ns < oldest_ns
         });
         (is_too_much || is_too_old).then(|| Arc::clone(&oldest.path))
+    }
+}
+
+/// Gives up a segment that somebody has removed, and perhaps its folder with it: a block that is added there would be lost.
+fn drop_removed(cutting: &mut Cutting) {
+    if cutting
+        .segment
+        .as_ref()
+        .is_some_and(SegmentWriter::is_removed)
+    {
+        cutting.segment = None;
+        cutting.is_named = false;
     }
 }

@@ -221,6 +221,16 @@ impl State {
         }
     }
 
+    /// What is known of the sessions that are cut now may not stand in the folder.
+    fn expect_facts(&mut self) {
+        for generation in &self.chain {
+            let session = generation.header().session;
+            if !self.unwritten_sessions.contains(&session) {
+                self.unwritten_sessions.push(session);
+            }
+        }
+    }
+
     /// The sequence number of the next entry.
     fn next_sequence(&self) -> u64 {
         let next = self

@@ -379,9 +379,16 @@ impl SyncLog {
     fn create(&mut self, disk: &dyn Disk) -> Result<Begun> {
         self.sync_names(disk)?;
         let path = self.next_path();
-        let file = disk
-            .open(&path, OpenMode::Create)
-            .map_err(Error::io("create", &path))?;
+        let mut opened = disk.open(&path, OpenMode::Create);
+        if is_missing(&opened) {
+            // Somebody has removed the folder.
+            disk.create_folder(&self.folder)
+                .map_err(Error::io("create", &self.folder))?;
+            self.is_named = false;
+            self.sync_names(disk)?;
+            opened = disk.open(&path, OpenMode::Create);
+        }
+        let file = opened.map_err(Error::io("create", &path))?;
         let begun = Begun::on(file, path.clone(), HEADER_BYTES as u64, &self.boot_id);
         let begun = begun.and_then(|begun| {
             let named = disk.sync_folder(&self.folder);
