@@ -216,6 +216,25 @@ def test_ten_thousand_containers_are_handed_on(host: dict[str, str], folder: Pat
     assert run_script(host, folder, "ls").endswith(f"\nids {ids.replace(chr(10), ' ')}\n")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_whoever_is_not_root_is_told_so(folder: Path) -> None:
+    """They were told to enable a plugin that was enabled."""
+    done = subprocess.run(
+        # The script may lie where another user cannot read it.
+        ["sh", "-s", "logs", "web"],
+        input=SCRIPT.read_bytes(),
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "DOCKER_HOST": "unix:///nowhere"},
+        cwd="/",
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == b"logboom: the plugin and its logs are root's: sudo logboom ...\n"
+
+
 def test_a_folder_that_is_no_store_is_named(run: Run) -> None:
     done = run("ls", "--data", "/proc", code=1)
     assert done.stderr == b"Error: /proc holds no store of Logboom\n"
