@@ -116,7 +116,10 @@ class Request:
                 max_num_fields=PARAMETERS_LIMIT,
             )
         except ValueError:
-            raise Problem("bad-parameter", "the query cannot be read as name=value&...") from None
+            raise Problem(
+                "bad-parameter",
+                f"the query cannot be read as name=value&..., with at most {PARAMETERS_LIMIT} of them",
+            ) from None
         parameters: dict[str, str] = {}
         for name, value in pairs:
             if name not in known:
