@@ -344,7 +344,8 @@ class Reader:
             max_bytes: about how much to send, at least one frame.
 
         Returns:
-            ``None`` when the socket takes no more for now: call again when it is writable, before anything else is sent on it.
+            ``None`` when the socket takes no more for now: call again when it is writable, before anything else is sent on it. What is
+            returned then is of all these calls.
 
         Raises:
             OSError: the other side has hung up.
@@ -356,7 +357,7 @@ class Reader:
 
 @final
 class Sent:
-    """What a call of ``Reader.send_frames`` has sent, all of it."""
+    """What ``Reader.send_frames`` has sent since it last returned one."""
 
     @property
     def byte_count(self) -> int:

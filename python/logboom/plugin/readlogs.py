@@ -24,11 +24,11 @@ from logboom.store import OpenStore, Reader, Sent, Store
 from logboom.threads import Lane, run_in_core
 from logboom.until import seconds_to_wait
 
-__all__ = ["CHUNK_BYTES", "LogStreams", "gather_seconds"]
+__all__ = ["SEND_BYTES", "LogStreams", "gather_seconds"]
 
-CHUNK_BYTES: Final = 512 * 1024
-"""About how much is read and sent at once. From 256 KiB on the cost of a chunk no longer shows; what a reader holds in
-memory grows with it."""
+SEND_BYTES: Final = 4 * 1024 * 1024
+"""About how much one call of the core sends, chunk by chunk. The way into a thread and back costs as much as 100 KB of frames; an answer
+that is cancelled goes on for so long."""
 
 GATHER_SECONDS: Final = 0.002
 """A follower is sent what came in so long, at most, in one push: a push costs as much as many lines."""
@@ -247,7 +247,7 @@ class _Answer:
         now = trio.current_time()
         if self._request.follow:
             # A writer that is as fast as this loop would never let it see the end of what there is.
-            self._is_live = sent.byte_count < CHUNK_BYTES // 2
+            self._is_live = sent.byte_count < SEND_BYTES // 2
             if self._is_live:
                 self._gather_seconds = gather_seconds(sent.entry_count, now - self._pushed_at)
         self._pushed_at = now
@@ -298,9 +298,9 @@ async def _open_reader(store: Store, request: ReadLogs) -> Reader:
 
 
 async def _send_next(reader: Reader, outlet: trio.socket.SocketType) -> Sent:
-    """Send about ``CHUNK_BYTES``, however long the caller takes to take them."""
+    """Send about ``SEND_BYTES``, however long the caller takes to take them."""
     while True:
-        sent = await run_in_core(Lane.READS, reader.send_frames, outlet.fileno(), CHUNK_BYTES)
+        sent = await run_in_core(Lane.READS, reader.send_frames, outlet.fileno(), SEND_BYTES)
         if sent is not None:
             return sent
         await trio.lowlevel.wait_writable(outlet)

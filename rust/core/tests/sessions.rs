@@ -303,6 +303,34 @@ fn frames_go_into_a_socket_as_chunks_however_slowly_it_is_read() {
 }
 
 #[test]
+fn one_call_sends_all_that_is_asked_for_in_several_chunks() {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    let lines = many(40_000);
+    container.print(&lines);
+    host.stop(&mut container);
+    let mut replay = host.core().read("web", &Query::default()).unwrap();
+    let (mut reading, writing) = UnixStream::pair().unwrap();
+    let taking = std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        reading.read_to_end(&mut answer).map(|_| answer)
+    });
+    let sent = loop {
+        if let Some(sent) = replay.send_frames(usize::MAX, writing.as_fd()).unwrap() {
+            break sent;
+        }
+    };
+    drop(writing);
+    let answer = taking.join().unwrap().unwrap();
+    let frames = unchunk(&answer);
+    assert_eq!((sent.progress, sent.entry_count), (Progress::End, 40_000));
+    assert_eq!(sent.byte_count, frames.len());
+    assert!(decode_frames(&frames) == lines);
+    let first_chunk = std::str::from_utf8(&answer[..8]).unwrap();
+    assert!(usize::from_str_radix(first_chunk, 16).unwrap() < frames.len());
+}
+
+#[test]
 fn a_socket_whose_other_side_has_gone_is_an_error() {
     let mut host = Host::new();
     let mut container = host.run("web");

@@ -21,7 +21,7 @@ struct Open {
 #[pyclass(frozen, module = "logboom._core")]
 pub(crate) struct Reader(Mutex<Option<Open>>);
 
-/// What a call of `send_frames` has sent.
+/// What `send_frames` has sent since it last returned one.
 #[pyclass(frozen, get_all, module = "logboom._core")]
 pub(crate) struct Sent {
     byte_count: usize,

@@ -23,7 +23,7 @@ use crate::spread::{process_cpu_s, quantile, rounded, thread_cpu_s};
 /// As much as dockerd would write at once if it gathered entries, which it does not.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What the service asks of a reader at once (`CHUNK_BYTES` in `logboom.plugin.readlogs`).
+/// What is made of a stream before it is sent (`PIECE_BYTES` in `logboom_core::replay`).
 const READ_CHUNK_BYTES: usize = 512 << 10;
 
 /// The plugin's default.

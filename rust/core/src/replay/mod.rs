@@ -11,13 +11,23 @@ use crate::wire::encode_readlogs_frame;
 use chunks::Chunks;
 pub use lines::{Format, Output, Zone};
 
+/// About how many bytes of frames are made before they are sent. From 256 KiB on the cost of a chunk no longer shows; what a reader
+/// holds in memory grows with it.
+const PIECE_BYTES: usize = 512 << 10;
+
+const NOTHING: Sent = Sent {
+    progress: Progress::More,
+    byte_count: 0,
+    entry_count: 0,
+};
+
 /// Gives frames, into memory or into the socket of an answer.
 #[derive(Debug)]
 pub struct Replay {
     reader: Reader,
     chunks: Chunks,
-    /// What waits in `chunks`.
-    waiting: Sent,
+    /// What was sent, or waits in `chunks`, since a call of `send_frames` last told it.
+    untold: Sent,
 }
 
 /// What was sent.
@@ -37,11 +47,7 @@ impl Replay {
         Self {
             reader,
             chunks: Chunks::default(),
-            waiting: Sent {
-                progress: Progress::More,
-                byte_count: 0,
-                entry_count: 0,
-            },
+            untold: NOTHING,
         }
     }
 
@@ -63,8 +69,8 @@ impl Replay {
         .progress
     }
 
-    /// Sends frames as chunks of an HTTP/1.1 answer: about `enough_bytes`, or as many as there are. `None`: the socket takes no
-    /// more for now; nothing new is read before it has taken what waits.
+    /// Sends frames as chunks of an HTTP/1.1 answer, one after the other: about `enough_bytes`, or as many as there are. `None`: the
+    /// socket takes no more for now; nothing new is read before it has taken what waits, and the next call tells what this one sent, too.
     ///
     /// # Errors
     /// The other side has hung up.
@@ -73,13 +79,25 @@ impl Replay {
         enough_bytes: usize,
         socket: BorrowedFd<'_>,
     ) -> io::Result<Option<Sent>> {
-        if self.chunks.is_empty() {
-            let reader = &mut self.reader;
-            self.waiting = self
-                .chunks
-                .put(|chunk| put_frames(reader, enough_bytes, chunk));
+        loop {
+            if self.chunks.is_empty() {
+                let reader = &mut self.reader;
+                let sent = self
+                    .chunks
+                    .put(|chunk| put_frames(reader, PIECE_BYTES, chunk));
+                self.untold.byte_count += sent.byte_count;
+                self.untold.entry_count += sent.entry_count;
+                self.untold.progress = sent.progress;
+            }
+            if !self.chunks.send(socket)? {
+                return Ok(None);
+            }
+            let sent = self.untold;
+            if sent.progress != Progress::More || sent.byte_count >= enough_bytes {
+                self.untold = NOTHING;
+                return Ok(Some(sent));
+            }
         }
-        Ok(self.chunks.send(socket)?.then_some(self.waiting))
     }
 }
 
