@@ -232,8 +232,10 @@ class _Answer:
     async def _send_frames(self, reader: Reader, outlet: trio.socket.SocketType) -> None:
         """Send all that there is now. At the reader's end, nothing more is waited for."""
         while not (self._is_ending and self._is_live):
-            if self._is_live:
-                await trio.sleep_until(self._pushed_at + self._gather_seconds)
+            gathered_at = self._pushed_at + self._gather_seconds
+            # A time that is over would still cost a way through the event loop, which the first line after a quiet time waits for.
+            if self._is_live and trio.current_time() < gathered_at:
+                await trio.sleep_until(gathered_at)
             sent = await _send_next(reader, outlet)
             self._is_ending |= sent.is_end
             self._measures.read_entries += sent.entry_count
