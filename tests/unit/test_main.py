@@ -157,6 +157,9 @@ def test_a_store_that_cannot_be_opened_is_said_in_one_line(
     # What a process does to itself, and tests share one.
     monkeypatch.setattr(app, "_raise_file_limit", lambda: None)
     monkeypatch.setattr(serve, "start_log", lambda _level: None)
+    # `make` and CI have settings of their own there, which the service would name first.
+    for name in [name for name in os.environ if name.startswith("LOGBOOM_")]:
+        monkeypatch.delenv(name)
     arguments = ["serve", "--data", str(folder / "data"), "--socket", str(folder / "s")]
     assert cli.main(arguments) == serve.FAILED
     errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
