@@ -116,6 +116,6 @@ def _unlink_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)  # noqa: PTH108
+            Path(path).unlink()
             return
     raise OSError(errno.EADDRINUSE, "another process listens there")
