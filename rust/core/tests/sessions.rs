@@ -250,6 +250,14 @@ fn a_follower_gets_everything_and_ends_with_its_session() {
     assert_eq!(follower.join().unwrap(), lines);
 }
 
+fn with_ended(lines: &[Line]) -> Host {
+    let mut host = Host::new();
+    let mut container = host.run("web");
+    container.print(lines);
+    host.stop(&mut container);
+    host
+}
+
 /// Takes chunks apart (RFC 9112, section 7.1).
 fn unchunk(mut answer: &[u8]) -> Vec<u8> {
     let mut frames = Vec::new();
@@ -268,11 +276,8 @@ fn unchunk(mut answer: &[u8]) -> Vec<u8> {
 
 #[test]
 fn frames_go_into_a_socket_as_chunks_however_slowly_it_is_read() {
-    let mut host = Host::new();
-    let mut container = host.run("web");
     let lines = many(40_000);
-    container.print(&lines);
-    host.stop(&mut container);
+    let host = with_ended(&lines);
     let mut replay = host.core().read("web", &Query::default()).unwrap();
     let (mut reading, writing) = UnixStream::pair().unwrap();
     reading.set_nonblocking(true).unwrap();
@@ -304,11 +309,8 @@ fn frames_go_into_a_socket_as_chunks_however_slowly_it_is_read() {
 
 #[test]
 fn one_call_sends_all_that_is_asked_for_in_several_chunks() {
-    let mut host = Host::new();
-    let mut container = host.run("web");
     let lines = many(40_000);
-    container.print(&lines);
-    host.stop(&mut container);
+    let host = with_ended(&lines);
     let mut replay = host.core().read("web", &Query::default()).unwrap();
     let (mut reading, writing) = UnixStream::pair().unwrap();
     let taking = std::thread::spawn(move || {

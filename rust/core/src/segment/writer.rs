@@ -184,12 +184,12 @@ impl SegmentWriter {
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<()> {
         if self.has_failed {
             self.write_anew(disk)?;
+            self.has_failed = false;
         } else if self.synced_bytes < self.bytes {
             let synced = self.try_sync(disk);
             self.has_failed = synced.is_err();
             synced?;
         }
-        self.has_failed = false;
         self.synced_bytes = self.bytes;
         Ok(())
     }

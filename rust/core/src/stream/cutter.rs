@@ -212,7 +212,11 @@ impl Stream {
     /// # Errors
     /// The disk refused.
     pub fn sync_blocks(&self) -> Result<()> {
-        self.sync_segment(&mut self.cutting())
+        let mut cutting = self.cutting();
+        if self.has_unsynced_blocks() {
+            self.sync_segment(&mut cutting)?;
+        }
+        Ok(())
     }
 
     /// Copies what is in no block into the log, from which it survives a power cut once that is synced. `sync_blocks` comes before:
