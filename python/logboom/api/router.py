@@ -31,7 +31,7 @@ class Route:
     handler: Handler
     method: str = "GET"
     is_open: bool = False
-    """Nobody is asked for a token."""
+    """Nobody is asked for a token. It is for probes, some of which ask with HEAD; the server leaves the body of that answer out."""
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,6 +39,11 @@ class Route:
         parts[::2] = map(re.escape, parts[::2])
         parts[1::2] = (f"(?P<{name}>[^/]+)" for name in parts[1::2])
         object.__setattr__(self, "pattern", re.compile("".join(parts)))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What it answers."""
+        return (self.method, "HEAD") if self.is_open else (self.method,)
 
 
 class Router:
@@ -103,13 +108,13 @@ class Router:
         await answer.send(send)
 
     def _find(self, path: str, method: str) -> tuple[Route, dict[str, str]]:
-        methods = []
+        methods: list[str] = []
         for route in self._routes:
             found = route.pattern.fullmatch(path)
-            if found and route.method == method:
+            if found and method in route.methods:
                 return route, found.groupdict()
             if found:
-                methods.append(route.method)
+                methods.extend(route.methods)
         if not methods:
             paths = ", ".join(route.path for route in self._routes)
             raise Problem("not-found", f"{path[:_PATH_SHOWN_LIMIT]!r} is none of {paths}")

@@ -23,6 +23,18 @@ async def test_a_service_that_is_well_is_ready(service: Service) -> None:
         assert answer.json() == {"ready": True, "faults": [], "warnings": []}
 
 
+async def test_a_probe_may_ask_with_head(service: Service, store: FakeStore) -> None:
+    async with unix_client(Path(service.settings.data, SOCKET_FILE)) as client:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            told, probed = await client.get(path), await client.head(path)
+            assert (probed.status_code, probed.content) == (200, b"")
+            assert probed.headers["content-type"] == told.headers["content-type"]
+        store.fault_text = "the data folder is gone"
+        assert (await client.head("/readyz")).status_code == 503
+        refused = await client.post("/readyz")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
 @pytest.mark.parametrize(
     "name", [name for name in FAULTS if name not in {"starting", "disk-stalled"}]
 )
