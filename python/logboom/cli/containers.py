@@ -2,7 +2,8 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import click
@@ -14,7 +15,7 @@ __all__ = [
     "NoContainerError",
     "has_id",
     "is_pattern",
-    "matches",
+    "named",
     "select",
 ]
 
@@ -54,11 +55,12 @@ def is_pattern(name: str) -> bool:
     return not _PATTERN_CHARACTERS.isdisjoint(name)
 
 
-def matches(container: Container, name: str) -> bool:
-    """Whether a name or a pattern means a container; ids are not looked at."""
+def named(name: str) -> Callable[[Container], bool]:
+    """Tells whether a name or a pattern means a container; ids are not looked at. It is made once for all of a large store."""
     if is_pattern(name):
-        return fnmatch.fnmatchcase(container.name, name)
-    return container.name == name
+        match = re.compile(fnmatch.translate(name)).match
+        return lambda container: match(container.name) is not None
+    return lambda container: container.name == name
 
 
 def has_id(container: Container, beginning: str) -> bool:
@@ -67,7 +69,7 @@ def has_id(container: Container, beginning: str) -> bool:
 
 
 def _find(containers: Sequence[Container], name: str) -> list[Container]:
-    found = [container for container in containers if matches(container, name)]
+    found = list(filter(named(name), containers))
     if found:
         return found
     if is_pattern(name):

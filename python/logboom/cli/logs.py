@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from logboom._core import Container, Playback, Printed, StoreView
-from logboom.cli.containers import is_pattern, matches, select
+from logboom.cli.containers import is_pattern, named, select
 from logboom.cli.merge import Selection, add, tails
 from logboom.cli.output import STDERR, STDOUT, Prefixes, has_colour, write_all
 from logboom.cli.store import data_option, open_view
@@ -129,6 +129,7 @@ class Shown:
         self._playback = playback
         self._selection = selection
         self._names = names
+        self._named = [named(name) for name in names]
         self._known: set[str] = set()
         self._prefixes: Prefixes | None = None
         self._folder = Path(view.folder, "containers")
@@ -190,7 +191,7 @@ class Shown:
             container
             for container in self._list()
             if container.container_id not in self._known
-            and any(matches(container, name) for name in self._names)
+            and any(is_named(container) for is_named in self._named)
         ]
         self._add(new, {})
 

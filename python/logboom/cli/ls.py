@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TextIO
 
@@ -9,7 +10,7 @@ import click
 
 from logboom._core import Container
 from logboom.cli.client import ask_ids, engine_option, parse_ids
-from logboom.cli.containers import has_id, matches
+from logboom.cli.containers import has_id, is_pattern, named
 from logboom.cli.output import STDOUT, show, write_all
 from logboom.cli.rows import warn
 from logboom.cli.store import data_option, given_data, open_view
@@ -67,10 +68,12 @@ def ls(
     logboom ls --ended --json
     """
     view = open_view(data)
+    tests = [_meant(name) for name in names]
     containers = [
         container
         for container in view.containers()
-        if _is_named(container, names) and (not labels or _has_labels(container.labels, labels))
+        if (not tests or any(is_meant(container) for is_meant in tests))
+        and (not labels or _has_labels(container.labels, labels))
     ]
     listing = view.listing(
         containers,
@@ -93,8 +96,12 @@ def _said(engine: TextIO | None, data: str | None) -> str:
     return "" if given_data(data) else ask_ids()
 
 
-def _is_named(container: Container, names: tuple[str, ...]) -> bool:
-    return not names or any(matches(container, name) or has_id(container, name) for name in names)
+def _meant(name: str) -> Callable[[Container], bool]:
+    """Tells whether a container is meant by its name, a pattern, or the beginning of its id."""
+    is_named = named(name)
+    if is_pattern(name):
+        return is_named
+    return lambda container: is_named(container) or has_id(container, name)
 
 
 # Containers that come from the same place have the same labels.
