@@ -135,10 +135,11 @@ async def _run_until_signal(
     watchdog: _core.Watchdog,
 ) -> None:
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    # SIGHUP, which the supervisor passes on, asks services to read their settings again.
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_beat, watchdog)
-            nursery.start_soon(_stop_on_signal, signals, stop)
+            nursery.start_soon(_heed_signals, signals, stop)
             await serve(settings, stop, setting_faults, opener=opener)
             nursery.cancel_scope.cancel()
 
@@ -149,9 +150,13 @@ async def _beat(watchdog: _core.Watchdog) -> None:
         await trio.sleep(BEAT_SECONDS)
 
 
-async def _stop_on_signal(signals: AsyncIterator[int], stop: trio.Event) -> None:
+async def _heed_signals(signals: AsyncIterator[int], stop: trio.Event) -> None:
     async for number in signals:
-        if not stop.is_set():
+        if number == signal.SIGHUP:
+            _log.info(
+                "SIGHUP: the settings file is read whenever it changes, other settings at a start"
+            )
+        elif not stop.is_set():
             _log.info("%s: stopping", signal.Signals(number).name)
             _limit_stop()
             stop.set()

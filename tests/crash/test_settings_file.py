@@ -1,6 +1,7 @@
 """``logboom serve`` with a settings file that changes, also while no worker runs."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +62,11 @@ async def test_limits_in_the_settings_file_hold_at_once_and_for_the_next_worker(
         await worker.docker.wait_ready()
         await wait_for(lambda: count() == 1)
         await container.stop()
+
+
+async def test_a_hangup_ends_no_worker(folder: Path) -> None:
+    with Worker(folder) as worker:
+        await wait_for(lambda: "listening on" in worker.log)
+        os.kill(worker.pid, signal.SIGHUP)
+        await wait_for(lambda: "info SIGHUP: the settings file is read" in worker.log)
+        await worker.docker.start_container("1" * 64)
