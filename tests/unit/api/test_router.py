@@ -69,9 +69,10 @@ async def test_what_is_nowhere_is_not_found(path: str) -> None:
 
 
 async def test_another_method_is_told_which_ones_there_are() -> None:
-    answer = await ask("/refuse", "DELETE")
-    assert problem_of(answer) == "method-not-allowed"
-    assert answer.headers["allow"] == "GET"
+    for path, methods in (("/close", "GET"), ("/refuse", "GET, HEAD")):
+        answer = await ask(path, "DELETE")
+        assert problem_of(answer) == "method-not-allowed"
+        assert answer.headers["allow"] == methods
 
 
 @pytest.mark.parametrize(
