@@ -3,7 +3,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # A shell starts what runs in its background with SIGINT ignored, and that is inherited: no command could be ended by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Say why an async test is skipped: pytest-trio skips it anew, and leaves the reason in the exception group."""
+    try:
+        return (yield)
+    except pytest.skip.Exception as skipped:
+        reason: BaseException | None = skipped.__context__
+        while isinstance(reason, BaseExceptionGroup):
+            reason = reason.exceptions[0]
+        raise (reason if isinstance(reason, pytest.skip.Exception) else skipped) from None
 
 
 @pytest.fixture
