@@ -21,8 +21,8 @@ SECONDS = 60 * MINUTES
 BEGIN_SECONDS = 40
 """Until folders and the first pages of files have been written, which is counted by no second."""
 
-DEVICE_BYTES_PER_S = 120_000
-"""The same code has had 91 to 110 KB/s, by when the kernel writes their journals back (docs/performance.md)."""
+DEVICE_BYTES_PER_S = 100_000
+"""Half of it is the kernel's write-back of their journals (docs/performance.md)."""
 
 BUSY_BYTES_PER_S = 20_000_000
 BUSY_SECONDS = 60
