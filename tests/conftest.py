@@ -24,13 +24,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call() -> Generator[None, object, object]:
-    """Say why an async test is skipped: pytest-trio skips it anew, and leaves the reason in the exception group."""
+    """Say why an async test is skipped."""
     try:
         return (yield)
     except pytest.skip.Exception as skipped:
+        # It stays skipped. pytest-trio has skipped it anew without a word; the one with the reason is in the exception group.
         reason: BaseException | None = skipped.__context__
         while isinstance(reason, BaseExceptionGroup):
             reason = reason.exceptions[0]
+        # A test that is not async was skipped with its reason.
         raise (reason if isinstance(reason, pytest.skip.Exception) else skipped) from None
 
 
